@@ -1,0 +1,108 @@
+"""The command line: scratchformer lab | build | export | reset."""
+import argparse
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from . import reference
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="scratchformer", description="A Transformer in NumPy, chapter by chapter.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="lab | build | export | reset")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on chapter 00; further options go to JupyterLab")
+    lab.set_defaults(run=run_lab)
+
+    build = commands.add_parser("build", help="make modules and notebooks from solutions/NN_name.py")
+    build.add_argument("chapters", nargs="*", metavar="NN", help="chapters to build (all)")
+    build.add_argument("--check", action="store_true", help="run nothing; name each stale file, and exit 1 if there is one")
+    build.add_argument("--force", action="store_true", help="execute notebooks that are up to date, too")
+    build.add_argument("--new", nargs=2, metavar=("NN", "NAME"), help="start a chapter with the smallest one that works")
+    build.set_defaults(run=run_build)
+
+    export = commands.add_parser("export", help="write my_code.zip, or with --single one file of your functions that runs")
+    export.add_argument("--single", action="store_true", help="write my_transformer.py")
+    export.set_defaults(run=run_export)
+
+    reset = commands.add_parser("reset", help="back up your notebook of a chapter, and restore a fresh one")
+    reset.add_argument("chapter", metavar="NN")
+    reset.set_defaults(run=run_reset)
+
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    return options.run(options) or 0
+
+
+def checkout():
+    root = reference("learner").checkout()
+    if root is None:
+        sys.exit("scratchformer: this needs a checkout of the project, and only the package is installed here")
+    return root
+
+
+def run_lab(options):
+    root = checkout()
+    allow_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []      # containers
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *allow_root, *options.rest,
+               str(root / "chapters" / "00_welcome.ipynb")]
+    try:
+        return subprocess.call(command)
+    except KeyboardInterrupt:
+        return 0
+
+
+def run_build(options):
+    author, root = reference("author"), checkout()
+    try:
+        if options.new:
+            for path in author.new_chapter(root, *options.new):
+                print(f"wrote {path.relative_to(root)}")
+            print(f"now: scratchformer build {options.new[0]}")
+        elif options.check:
+            stale = author.stale_files(author.Project(root))
+            for path in stale:
+                print(f"stale: {path.relative_to(root).as_posix()}")
+            print("run `scratchformer build`" if stale else "everything made is fresh")
+            return 1 if stale else 0
+        else:
+            author.build(root, options.chapters, options.force)
+    except author.BuildError as error:
+        print(f"scratchformer build: {error}", file=sys.stderr)
+        return 1
+
+
+def run_export(options):
+    export = reference("export")
+    if not options.single:
+        print(f"wrote {export.archive()}")
+        return
+    path, mine, problems = export.single_file()
+    for name, why in problems.items():
+        print(f"{name}: set aside. {why}")
+    print(f"wrote {path}, with your {', '.join(mine) or 'functions once they are solved'}; run: python {path}")
+
+
+def run_reset(options):
+    root, author, learner = checkout(), reference("author"), reference("learner")
+    solved = sorted((root / "solutions").glob(f"{options.chapter}_*.ipynb"))
+    if not solved:
+        sys.exit(f"scratchformer reset: there is no chapter {options.chapter!r}")
+    path = root / "chapters" / solved[0].name
+    fresh = author.learner_notebook(author.Chapter(solved[0], author.read_notebook(solved[0])))
+    if path.exists():
+        backup = learner.home() / "notebooks" / f"{path.stem}-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}.ipynb"
+        backup.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, backup)
+        print(f"your notebook is now {backup}")
+    learner.write_aside(path, author.written(fresh))
+    print(f"chapters/{path.name} is fresh; reload it in JupyterLab")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""check and solution: an answer in, a card out."""
+import inspect
+import textwrap
+
+import numpy as np
+
+from . import card, checks, exercise, learner
+from .card import Card
+from .exercise import CRASHED, NOT_ATTEMPTED, PASSED
+
+
+class NotPassed(Exception):
+    """A check that did not pass. The card has said why: in a notebook only one line is shown, no traceback."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
+def check(f):
+    """Judge the answer f, show a card, and raise NotPassed unless it is right."""
+    asked = find_exercise(f)
+    if isinstance(asked, Card):
+        card.show(asked)
+        raise NotPassed(plain_title(asked))
+    found = exercise.judge(asked, f)
+    shown = card_of(found, f)
+    if found.outcome == PASSED:
+        shown.lines += learner.save(asked, f)
+    card.show(shown)
+    if found.outcome != PASSED:
+        raise NotPassed(f"{asked.name}: {found.outcome}")
+
+
+def solution(f):
+    """Show the worked answer to the exercise f."""
+    asked = checks.all_exercises().get(f) if isinstance(f, str) else find_exercise(f)
+    if not isinstance(asked, exercise.Exercise):
+        card.show(asked or unknown(f))
+        return
+    text = inspect.getsource(asked.reference).rstrip()
+    card.show(Card("note", f"{asked.name}: one way to write it", [], folded=[("Show the answer", text)]))
+
+
+def find_exercise(f):
+    """The exercise that f answers, or a card that says why there is none. The name that the notebook gives to f
+    counts first: `softmax = lambda x: ...` is called <lambda>."""
+    known = checks.exercises(learner.chapter()) if learner.chapter() else {}
+    known = {**checks.all_exercises(), **known}
+    if isinstance(f, str) and f in known:
+        return Card("note", f"check({f}), without quotes", ["`check` takes the function itself, not its name."])
+    if not callable(f):
+        what = exercise.describe(f)
+        return Card("note", f"check was given {what}", [
+            "`check` takes the function itself, not what it returns: `check(softmax)`, not `check(softmax(x))`."])
+    names = [name for name, value in learner.namespace().items() if value is f and name in known]
+    name = names[0] if names else getattr(f, "__name__", "")
+    return known.get(name) or unknown(name)
+
+
+def unknown(name):
+    here = ", ".join(f"`{name}`" for name in (checks.exercises(learner.chapter()) if learner.chapter() else
+                                              checks.all_exercises()))
+    return Card("note", f"there is no exercise called {name or 'so'}",
+                [f"Keep the name that the exercise gives. Exercises here: {here}."])
+
+
+def plain_title(shown):
+    return card.plain(shown.title)
+
+
+def card_of(found, f):
+    """The card for a verdict: which case, what first differs, which known mistake it is."""
+    name, case, tried = found.exercise.name, found.case, found.attempt
+    if found.outcome == PASSED:
+        return Card(PASSED, f"{name}: passed", [f"All {found.n_cases} cases are right."])
+    if found.outcome == NOT_ATTEMPTED:
+        if found.missing:
+            return Card(NOT_ATTEMPTED, f"{name}: solve {found.missing} first",
+                        [f"It calls the function of exercise {found.missing}, which is still to be written."])
+        return Card(NOT_ATTEMPTED, f"{name}: not attempted", [
+            f"Replace the line `raise NotImplementedError(\"Exercise {found.exercise.number}\")` by your answer, "
+            "run that cell, then this one."])
+    lines = [f"Case {found.position} of {found.n_cases}, {case.title}: {call_text(found)}"]
+    if found.outcome == CRASHED:
+        lines += crash_lines(found, f)
+    else:
+        lines += [capital(found.difference.text) + "."]
+    if found.sentence:
+        lines += [found.sentence]
+    shown = Card(found.outcome, f"{name}: not yet", lines)
+    if found.difference and np.ndim(found.difference.expected) == 2:
+        shown.drawing = card.side_by_side(found.difference.expected, found.difference.got)
+    if found.outcome == CRASHED:
+        shown.title = f"{name}: crashed"
+    inputs = input_text(found)
+    if inputs:
+        shown.folded.append(("This case, to try it yourself", inputs))
+    if tried.printed:
+        shown.folded.append(("What your function printed", textwrap.shorten(tried.printed, 2000)
+                             if len(tried.printed) > 2000 else tried.printed))
+    return shown
+
+
+def crash_lines(found, f):
+    error = found.attempt.error
+    if error.kind == "TimedOut":
+        return [f"It had not finished after {exercise.TIME_LIMIT:.0f} seconds and was interrupted. Is there a loop that "
+                "does not end?" + (f" It was at the line `{error.line}`." if error.line else "")]
+    arity = arity_line(found, f)
+    where = f" In your line `{error.line}`." if error.line else ""
+    return [arity] if arity else [f"`{error.kind}`: {error.message or '(no message)'}.{where}".replace("..", ".")]
+
+
+def arity_line(found, f):
+    """Does f take other arguments than the exercise says? Python's own message names neither."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):     # built in: no signature to see
+        return ""
+    try:
+        signature.bind(*found.case.args, **found.case.options)
+    except TypeError:
+        asked = inspect.signature(found.exercise.reference)
+        return (f"It is called as `{call_text(found).strip('`')}`, and yours takes `{signature}`. Keep the parameters "
+                f"that the exercise gives: `{found.exercise.name}{asked}`.")
+    return ""
+
+
+def call_text(found):
+    names = exercise.parameter_names(found.exercise.reference, found.case)
+    values = [*found.case.args, *found.case.options.values()]
+    shown = [name if isinstance(value, np.ndarray) else repr(value) for name, value in zip(names, values, strict=True)]
+    shown = [f"{name}={text}" if name in found.case.options else text
+             for name, text in zip(names, shown, strict=True)]
+    return f"`{found.exercise.name}({', '.join(shown)})`"
+
+
+def input_text(found):
+    """The case as code to paste into a cell; nothing where it is too big to read."""
+    names = exercise.parameter_names(found.exercise.reference, found.case)
+    arrays = {name: value for name, value in zip(names, [*found.case.args, *found.case.options.values()], strict=True)
+              if isinstance(value, np.ndarray)}
+    if not arrays or sum(a.size for a in arrays.values()) > 60:
+        return ""
+    with np.printoptions(precision=17, linewidth=110):
+        text = [f"{name} = np.{np.array_repr(a)}".replace("dtype=", "dtype=np.") for name, a in arrays.items()]
+    return "\n".join([*text, call_text(found).strip("`")])
+
+
+def capital(text):
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,424 @@
+"""The exercises of chapter 01, softmax."""
+import numpy as np
+
+from ...softmax import log_softmax, softmax
+from ..answers.chapter_01 import surprise, with_temperature
+from ..exercise import Case, Exercise
+
+LOST_AXIS = ("`np.max` and `np.sum` dropped the axis they worked along, so their result no longer lines up with x. Keep it "
+             "with size 1: `keepdims=True`.")
+
+
+def scores(*shape, seed=1):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def softmax_inputs():
+    return [
+        Case("three scores", (np.array([2.0, 1.0, 0.1]),), axes="S"),
+        Case("scores of shape (T=3, S=4)", (scores(3, 4),), axes="T S"),
+        Case("the same along the columns", (scores(3, 4),), {"axis": 0}, axes="T S"),
+        Case("large scores, and rows far apart", (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0]]),),
+             axes="T S"),
+        Case("a stack, along its middle axis", (scores(2, 3, 4),), {"axis": 1}, axes="B T S"),
+        Case("a score of -inf", (np.array([[2.0, -np.inf, 0.1], [-np.inf, 0.0, -np.inf]]),), axes="T S"),
+        Case("integer scores", (np.array([[1, 2, 3], [3, 1, 0]]),), axes="T S"),
+        Case("float32 scores, a transposed view", (scores(5, 4, 3, 2).astype(np.float32).T,), axes="B H T S"),
+    ]
+
+
+SOFTMAX = Exercise(softmax, softmax_inputs)
+
+
+@SOFTMAX.mistake("Your columns add up to 1; the rows should. This is the sum over the wrong axis: each row is one question, and its "
+                 "answers share 100%. Sum along `axis`, keeping the dimension so that it still lines up with the row.")
+def always_first_axis(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=0, keepdims=True))
+    return e / np.sum(e, axis=0, keepdims=True)
+
+
+@SOFTMAX.mistake("You always work along the last axis. The caller may ask for another one: use the argument `axis`.")
+def always_last_axis(x, axis=-1):
+    return softmax(x)
+
+
+@SOFTMAX.mistake("All entries together add up to 1. Every row should by itself: give `np.max` and `np.sum` the axis.")
+def over_everything(x, axis=-1):
+    e = np.exp(x - np.max(x))
+    return e / np.sum(e)
+
+
+@SOFTMAX.mistake("All entries together add up to 1. Every row should by itself: give `np.sum` the axis.")
+def over_everything_naive(x, axis=-1):
+    return np.exp(x) / np.sum(np.exp(x))
+
+
+@SOFTMAX.mistake("e to the power of 1000 is too big for a float and becomes inf, and inf / inf is nan. Subtract the largest "
+                 "score of each row first; the shares stay the same.")
+def naive(x, axis=-1):
+    e = np.exp(x)
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You subtract the largest score of the whole array. A row far below it becomes exp(-2000) = 0 everywhere, and 0 / 0 "
+                 "is nan. Each row needs its own largest score.")
+def one_maximum_for_all(x, axis=-1):
+    e = np.exp(x - np.max(x))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake(LOST_AXIS)
+def no_keepdims_in_max(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis))
+    return e / np.sum(e, axis=axis)
+
+
+@SOFTMAX.mistake(LOST_AXIS)
+def no_keepdims_in_sum(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis)
+
+
+@SOFTMAX.mistake(LOST_AXIS)
+def no_keepdims_naive(x, axis=-1):
+    return np.exp(x) / np.sum(np.exp(x), axis=axis)
+
+
+@SOFTMAX.mistake("You divide the scores themselves by their sum. With a negative score that makes negative shares: take the exponential "
+                 "first.")
+def without_exp(x, axis=-1):
+    return x / np.sum(x, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("The largest entry of each row is 1: these are the exponentials. Divide them by their sum.")
+def without_sum(x, axis=-1):
+    return np.exp(x - np.max(x, axis=axis, keepdims=True))
+
+
+@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It cancels only if both "
+                 "have it.")
+def shifted_below_only(x, axis=-1):
+    return np.exp(x) / np.sum(np.exp(x - np.max(x, axis=axis, keepdims=True)), axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It cancels only if both "
+                 "have it.")
+def shifted_above_only(x, axis=-1):
+    return np.exp(x - np.max(x, axis=axis, keepdims=True)) / np.sum(np.exp(x), axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("This is the sigmoid: it looks at each score alone, and a row does not add up to 1. Softmax compares the scores of a row.")
+def sigmoid(x, axis=-1):
+    return 1 / (1 + np.exp(-x))
+
+
+@SOFTMAX.mistake("These are the logarithms of the shares (exercise 1.2 asks for them). Shares lie between 0 and 1.")
+def logarithms(x, axis=-1):
+    return log_softmax(x, axis)
+
+
+@SOFTMAX.mistake("`x -= ...` writes into the caller's array. Make a new one: `shifted = x - ...`.")
+def in_place(x, axis=-1):
+    x -= np.max(x, axis=axis, keepdims=True)
+    return softmax(x, axis)
+
+
+@SOFTMAX.mistake("float32 in, float32 out: something in your function is float64 (a dtype you ask for, or np.float64 numbers), and in "
+                 "a big model that makes everything take twice as long.")
+def in_float64(x, axis=-1):
+    return softmax(np.asarray(x, dtype=np.float64), axis)
+
+
+@SOFTMAX.alternative
+def row_by_row(x, axis=-1):
+    def one(row):
+        e = np.exp(row - row.max())
+        return e / e.sum()
+    return np.apply_along_axis(one, axis, x)
+
+
+@SOFTMAX.alternative
+def axis_moved_to_the_end(x, axis=-1):
+    x = np.moveaxis(x, axis, -1)
+    e = np.exp(x - x.max(-1)[..., None])
+    return np.moveaxis(e / np.einsum("...s->...", e)[..., None], -1, axis)
+
+
+@SOFTMAX.alternative
+def by_the_logarithm_of_the_sum(x, axis=-1):
+    return np.exp(x - np.logaddexp.reduce(x, axis=axis, keepdims=True))
+
+
+def log_softmax_inputs():
+    return [
+        Case("three scores", (np.array([2.0, 1.0, 0.1]),), axes="S"),
+        Case("scores of shape (T=3, S=4)", (scores(3, 4, seed=2),), axes="T S"),
+        Case("the same along the columns", (scores(3, 4, seed=2),), {"axis": 0}, axes="T S"),
+        Case("scores far apart", (np.array([[0.0, -1000.0, -2000.0], [0.0, -1.0, -1500.0]]),), axes="T S"),
+        Case("large scores, and rows far apart", (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0]]),),
+             axes="T S"),
+        Case("a stack, along its middle axis", (scores(2, 3, 4, seed=3),), {"axis": 1}, axes="B T S"),
+        Case("integer scores", (np.array([[1, 2, 3], [3, 1, 0]]),), axes="T S"),
+        Case("float32 scores, a transposed view", (scores(5, 4, 3, 2).astype(np.float32).T,), axes="B H T S"),
+    ]
+
+
+LOG_SOFTMAX = Exercise(log_softmax, log_softmax_inputs)
+
+
+@LOG_SOFTMAX.mistake("You take the logarithm of a share that was rounded to 0, and get -inf. Use the formula, which never forms the "
+                     "share: the scores minus the logarithm of the sum.")
+def log_of_softmax(x, axis=-1):
+    return np.log(softmax(x, axis))
+
+
+@LOG_SOFTMAX.mistake("A sum of exponentials over- or underflows for scores around 1000. Subtract the largest score of each row first.")
+def log_without_shift(x, axis=-1):
+    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+
+
+@LOG_SOFTMAX.mistake("You subtract the largest score inside the sum only. Subtract it from x as well, so that it cancels.")
+def shifted_in_sum_only(x, axis=-1):
+    return x - np.log(np.sum(np.exp(x - np.max(x, axis=axis, keepdims=True)), axis=axis, keepdims=True))
+
+
+@LOG_SOFTMAX.mistake("You subtract the largest score of the whole array. In a row far below it all exponentials become 0. Each row needs "
+                     "its own largest score.")
+def log_one_maximum(x, axis=-1):
+    shifted = x - np.max(x)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+@LOG_SOFTMAX.mistake("These are the shares; their logarithms are asked for.")
+def just_softmax(x, axis=-1):
+    return softmax(x, axis)
+
+
+@LOG_SOFTMAX.mistake("The sign is turned: the logarithm of a share below 1 is below 0.")
+def negated(x, axis=-1):
+    return -log_softmax(x, axis)
+
+
+@LOG_SOFTMAX.mistake("This is the logarithm to the base 2. The natural logarithm is `np.log`.")
+def base_two(x, axis=-1):
+    return log_softmax(x, axis) / np.log(2)
+
+
+@LOG_SOFTMAX.mistake("You sum along the first axis always; use the argument `axis`.")
+def log_first_axis(x, axis=-1):
+    return log_softmax(x, 0)
+
+
+@LOG_SOFTMAX.mistake("You always work along the last axis. The caller may ask for another one: use the argument `axis`.")
+def log_last_axis(x, axis=-1):
+    return log_softmax(x)
+
+
+@LOG_SOFTMAX.mistake("All entries share one sum. Every row has its own: give `np.sum` the axis.")
+def log_over_everything(x, axis=-1):
+    shifted = x - np.max(x)
+    return shifted - np.log(np.sum(np.exp(shifted)))
+
+
+@LOG_SOFTMAX.mistake(LOST_AXIS)
+def log_no_keepdims_in_max(x, axis=-1):
+    shifted = x - np.max(x, axis=axis)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis))
+
+
+@LOG_SOFTMAX.mistake(LOST_AXIS)
+def log_no_keepdims_in_sum(x, axis=-1):
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis))
+
+
+@LOG_SOFTMAX.mistake("You return the shifted scores. What is left to subtract is the logarithm of the sum of their exponentials.")
+def only_shifted(x, axis=-1):
+    return x - np.max(x, axis=axis, keepdims=True)
+
+
+@LOG_SOFTMAX.mistake("You subtract the sum of the exponentials. Its logarithm is to be subtracted.")
+def without_log(x, axis=-1):
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.sum(np.exp(shifted), axis=axis, keepdims=True)
+
+
+@LOG_SOFTMAX.alternative
+def by_logaddexp(x, axis=-1):
+    return x - np.logaddexp.reduce(x, axis=axis, keepdims=True)
+
+
+@LOG_SOFTMAX.alternative
+def log_row_by_row(x, axis=-1):
+    def one(row):
+        largest = row.max()
+        return row - (largest + np.log(np.exp(row - largest).sum()))
+    return np.apply_along_axis(one, axis, x)
+
+
+@LOG_SOFTMAX.alternative
+def by_the_surprise_of_the_leader(x, axis=-1):
+    largest = x.max(axis=axis, keepdims=True)
+    return (x - largest) + np.log(softmax(x, axis).max(axis=axis, keepdims=True))
+
+
+def temperature_inputs():
+    return [
+        Case("temperature 2", (np.array([2.0, 1.0, 0.1]), 2.0), axes="S"),
+        Case("temperature 0.5, scores of shape (T=3, S=4)", (scores(3, 4, seed=4), 0.5), axes="T S"),
+        Case("temperature 3 along the columns", (scores(3, 4, seed=4), 3.0), {"axis": 0}, axes="T S"),
+        Case("temperature 1, which is softmax", (scores(2, 3, 4, seed=5), 1.0), axes="B T S"),
+        Case("a high temperature, scores far apart", (np.array([0.0, -1000.0, -2000.0]), 1000.0), axes="S"),
+        Case("a low temperature", (np.array([2.0, 1.0, 0.1]), 0.001), axes="S"),
+        Case("float32 scores", (scores(3, 4, seed=6).astype(np.float32), 0.7), axes="T S"),
+    ]
+
+
+WITH_TEMPERATURE = Exercise(with_temperature, temperature_inputs)
+
+
+@WITH_TEMPERATURE.mistake("You multiply by the temperature, so a high one makes the choice bolder. Divide: a high temperature evens out.")
+def multiplied(x, temperature, axis=-1):
+    return softmax(x * temperature, axis)
+
+
+@WITH_TEMPERATURE.mistake("You divide the shares, and they no longer add up to 1. Divide the scores, before softmax.")
+def divided_late(x, temperature, axis=-1):
+    return softmax(x, axis) / temperature
+
+
+@WITH_TEMPERATURE.mistake("The temperature is never used: these are the shares at temperature 1.")
+def ignored(x, temperature, axis=-1):
+    return softmax(x, axis)
+
+
+@WITH_TEMPERATURE.mistake("You subtract the temperature from every score, which changes no share: only differences count. Divide by it.")
+def subtracted(x, temperature, axis=-1):
+    return softmax(x - temperature, axis) * 1.0
+
+
+@WITH_TEMPERATURE.mistake("Powers of the shares are right on paper, but a share that was rounded to 0 stays 0 at any temperature. Divide "
+                          "the scores, before softmax.")
+def power_of_shares(x, temperature, axis=-1):
+    p = softmax(x, axis) ** (1 / temperature)
+    return p / p.sum(axis=axis, keepdims=True)
+
+
+@WITH_TEMPERATURE.mistake("You always work along the last axis: hand `axis` on to softmax.")
+def axis_forgotten(x, temperature, axis=-1):
+    return softmax(x / temperature)
+
+
+@WITH_TEMPERATURE.mistake("You divided the scores and stopped: now they need softmax.")
+def no_softmax(x, temperature, axis=-1):
+    return x / temperature
+
+
+@WITH_TEMPERATURE.mistake("You used `//`, which rounds down. Divide with `/`.")
+def floor_division(x, temperature, axis=-1):
+    return softmax(x // temperature, axis)
+
+
+@WITH_TEMPERATURE.alternative
+def by_log_softmax(x, temperature, axis=-1):
+    return np.exp(log_softmax(x / temperature, axis=axis))
+
+
+@WITH_TEMPERATURE.alternative
+def by_differences(x, temperature, axis=-1):
+    lead = (x - x.max(axis=axis, keepdims=True)) * (1 / temperature)
+    e = np.exp(lead)
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def surprise_inputs():
+    return [
+        Case("two predictions among three words",
+             (np.array([[2.0, 1.0, 0.1], [2.0, 1.0, 0.1]]), np.array([0, 2])), axes="T"),
+        Case("scores of shape (T=5, n_vocab=4)", (scores(5, 4, seed=7), np.array([3, 0, 0, 2, 1])), axes="T"),
+        Case("a truth that was called next to impossible",
+             (np.array([[0.0, -1000.0, 1.0], [800.0, 0.0, 0.0]]), np.array([1, 2])), axes="T"),
+        Case("as many predictions as words", (scores(4, 4, seed=8), np.array([1, 1, 3, 0])), axes="T"),
+        Case("one prediction", (scores(1, 6, seed=9), np.array([4])), axes="T"),
+        Case("float32 scores", (scores(5, 4, seed=10).astype(np.float32), np.array([0, 1, 2, 3, 3])), axes="T"),
+    ]
+
+
+SURPRISE = Exercise(surprise, surprise_inputs)
+
+
+@SURPRISE.mistake("The minus sign is missing: a logarithm of a share is below 0, a surprise is above.")
+def no_minus(x, truth):
+    return -surprise(x, truth)
+
+
+@SURPRISE.mistake("You take the logarithm of a share that was rounded to 0. `log_softmax` never forms the share.")
+def through_softmax(x, truth):
+    return -np.log(softmax(x)[np.arange(len(truth)), truth])
+
+
+@SURPRISE.mistake("`[:, truth]` takes all of these columns from every row. Pick one entry of each row: index with the row numbers and "
+                  "with truth, two arrays of length T.")
+def all_columns(x, truth):
+    return -log_softmax(x)[:, truth]
+
+
+@SURPRISE.mistake("`[truth]` picks whole rows. Pick one entry of each row: index with the row numbers and with truth.")
+def whole_rows(x, truth):
+    return -log_softmax(x)[truth]
+
+
+@SURPRISE.mistake("This is the average over all predictions. One surprise for each prediction is asked for, shape (T,).")
+def averaged(x, truth):
+    return np.mean(surprise(x, truth))
+
+
+@SURPRISE.mistake("This is the sum over all predictions. One surprise for each prediction is asked for, shape (T,).")
+def summed(x, truth):
+    return np.sum(surprise(x, truth))
+
+
+@SURPRISE.mistake("This is the surprise about the model's favorite word, not about the word that came: use truth.")
+def favorite(x, truth):
+    return -log_softmax(x).max(axis=-1)
+
+
+@SURPRISE.mistake("This is in bits (logarithm to the base 2). In nats it is the natural logarithm.")
+def in_bits(x, truth):
+    return surprise(x, truth) / np.log(2)
+
+
+@SURPRISE.mistake("These are the shares of the words that came. The surprise is minus their logarithm.")
+def share_itself(x, truth):
+    return softmax(x)[np.arange(len(truth)), truth]
+
+
+@SURPRISE.mistake("This is 1 - p. It stops at 1 however wrong the model was; minus the logarithm of p has no end.")
+def one_minus_share(x, truth):
+    return 1 - softmax(x)[np.arange(len(truth)), truth]
+
+
+@SURPRISE.mistake("These are the scores with the sign turned. They have to become logarithms of shares first: `log_softmax`.")
+def minus_score(x, truth):
+    return -x[np.arange(len(truth)), truth]
+
+
+@SURPRISE.mistake("You normalized down the columns. Each row is one prediction: its shares add up to 1 along the last axis.")
+def wrong_axis_of_surprise(x, truth):
+    return -log_softmax(x, axis=0)[np.arange(len(truth)), truth]
+
+
+@SURPRISE.alternative
+def taken_along_the_axis(x, truth):
+    return -np.take_along_axis(log_softmax(x), truth[:, None], axis=-1)[:, 0]
+
+
+@SURPRISE.alternative
+def prediction_by_prediction(x, truth):
+    return np.array([-log_softmax(row)[word] for row, word in zip(x, truth, strict=True)])
+
+
+@SURPRISE.alternative
+def by_one_hot_rows(x, truth):
+    one_hot = np.eye(x.shape[-1], dtype=x.dtype)[truth]
+    return -np.sum(one_hot * log_softmax(x), axis=-1)

@@ -1,0 +1,338 @@
+"""Exercises as data, and how an answer is judged. Nothing here displays, saves or raises.
+
+An answer is judged in two steps, which may happen in two processes: `attempts` runs it on every case and keeps what
+came back; `verdict` compares that with the reference and says which known mistake it is.
+"""
+import contextlib
+import ctypes
+import inspect
+import io
+import linecache
+import re
+import threading
+import traceback
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+TIME_LIMIT = 10.0                       # seconds for all cases of one check
+TOLERANCE = {"float16": 1e-2, "float32": 1e-5, "complex64": 1e-5}     # relative to the largest entry; else 1e-9
+PASSED, WRONG, CRASHED, NOT_ATTEMPTED = "passed", "wrong", "crashed", "not attempted"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the learner's function: f(*args, **options).
+
+    title: what is special about it, in a few words.
+    axes: the names of the result's axes, "T S"; for several results a tuple or dict of such strings.
+    """
+    title: str
+    args: tuple
+    options: dict = field(default_factory=dict)
+    axes: object = ""
+
+
+class Exercise:
+    """What is asked, as data.
+
+    reference: the right function or class; its name is the exercise's.
+    inputs: () -> list of Cases, the same at every call.
+    call: (f, case) -> what f makes of the case, a tree of arrays.
+    judge: (case, output) -> None if it is right, else a Difference; where several answers are right.
+    """
+
+    def __init__(self, reference, inputs, call=None, judge=None):
+        self.reference, self.name, self.inputs = reference, reference.__name__, inputs
+        self.call = call or (lambda f, case: f(*case.args, **case.options))
+        self.judge = judge or self.compare_with_reference
+        self.mistakes, self.alternatives = [], []           # (function, sentence); function
+        self.number = None                                  # "3.4": set by checks.exercises, from its place
+
+    def mistake(self, sentence):
+        """Decorate a wrong version that people really write; the sentence says what is wrong and how to see it."""
+        def register(f):
+            self.mistakes.append((f, sentence))
+            return f
+        return register
+
+    def alternative(self, f):
+        """Decorate a different right version."""
+        self.alternatives.append(f)
+        return f
+
+    def compare_with_reference(self, case, output):
+        with quiet():
+            expected = self.call(self.reference, case)
+        return compare(expected, output, case.axes)
+
+
+# ---- running an answer --------------------------------------------------------------------------------------------
+
+@dataclass
+class Failure:
+    """An exception as data: its type's name, its message, and the line of the answer that it came from."""
+    kind: str
+    message: str
+    line: str = ""
+
+
+@dataclass
+class Attempt:
+    """What an answer made of one case."""
+    value: object = None
+    error: Failure | None = None
+    printed: str = ""
+    changed: tuple = ()                 # names of the arguments that were modified
+
+
+class TimedOut(BaseException):
+    """The time limit is over. Not an Exception, so that an answer's own `except Exception` lets it through."""
+
+
+def attempts(exercise, f, seconds=TIME_LIMIT):
+    """Run f on every case, and keep what came back. A case that runs out of time is the last one tried."""
+    done = []
+    with time_limit(seconds) as left:
+        for case, untouched in zip(exercise.inputs(), exercise.inputs(), strict=True):
+            done.append(attempt(exercise, f, case, untouched, left))
+            if done[-1].error and done[-1].error.kind == "TimedOut":
+                break
+    return done
+
+
+def attempt(exercise, f, case, untouched, left):
+    result, printed = Attempt(), io.StringIO()
+    try:
+        left()
+        with quiet(), contextlib.redirect_stdout(printed):
+            result.value = exercise.call(f, case)
+    except KeyboardInterrupt:           # the reader pressed stop
+        raise
+    except BaseException as error:
+        result.error = failure(error, f)
+    result.printed = printed.getvalue()
+    names = parameter_names(exercise.reference, case)
+    result.changed = tuple(name for name, before, now in zip(names, [*untouched.args, *untouched.options.values()],
+                           [*case.args, *case.options.values()], strict=True) if compare(before, now) is not None)
+    return result
+
+
+def failure(error, f):
+    message = "" if isinstance(error, TimedOut) else str(error)
+    code = getattr(inspect.unwrap(f) if callable(f) else f, "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    line = linecache.getline(own[-1].filename, own[-1].lineno).strip() if own else ""
+    return Failure(type(error).__name__, message, line)
+
+
+def parameter_names(reference, case):
+    names = list(inspect.signature(reference).parameters)[:len(case.args)]
+    names += [f"argument {i}" for i in range(len(names) + 1, len(case.args) + 1)]
+    return [*names, *case.options]
+
+
+@contextlib.contextmanager
+def quiet():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def time_limit(seconds):
+    """Raise TimedOut in this thread when the time is over, again every second until it gets through.
+
+    It gets through between two steps of Python code: a loop is interrupted; one long call into compiled code (a huge
+    matrix product, time.sleep) is only once it returns, and `while True: try: ... except: pass` never is.
+    Yields a function that raises TimedOut if the time is over already.
+    """
+    thread, over, done = threading.get_ident(), threading.Event(), threading.Event()
+
+    def throw(exception):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+
+    def watch():
+        pause = seconds
+        while not done.wait(pause):
+            over.set()
+            throw(ctypes.py_object(TimedOut))
+            pause = 1.0
+
+    def left():
+        if over.is_set():
+            raise TimedOut
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield left
+    finally:
+        done.set()
+        watcher.join()
+        throw(None)                     # one that is still on its way
+
+
+# ---- judging it ---------------------------------------------------------------------------------------------------
+
+@dataclass
+class Difference:
+    """What first differs, in words; and where two arrays differ in their values, both of them."""
+    text: str
+    expected: object = None
+    got: object = None
+
+
+@dataclass
+class Verdict:
+    outcome: str
+    exercise: Exercise
+    case: Case | None = None
+    position: int = 0                   # of the case, from 1
+    n_cases: int = 0
+    attempt: Attempt | None = None
+    difference: Difference | None = None
+    sentence: str = ""                  # of the known mistake
+    missing: str = ""                   # the number of another exercise that has to be solved first
+
+
+def verdict(exercise, done):
+    """Judge what `attempts` brought back."""
+    cases = exercise.inputs()
+    for i, (case, result) in enumerate(zip(cases, done, strict=False)):
+        found = Verdict(PASSED, exercise, case, i + 1, len(cases), result)
+        if result.error:
+            stub = re.fullmatch(r"Exercise (\d+\.\d+)", result.error.message)
+            if result.error.kind == "NotImplementedError" and stub:
+                found.outcome = NOT_ATTEMPTED
+                found.missing = "" if stub[1] == exercise.number else stub[1]
+                return found
+            found.outcome = CRASHED
+        else:
+            found.difference = difference(exercise, case, result)
+            found.outcome = WRONG if found.difference else PASSED
+        if found.outcome != PASSED:
+            found.sentence = known_mistake(exercise, done, i)
+            return found
+    return Verdict(PASSED, exercise, n_cases=len(cases))
+
+
+def judge(exercise, f):
+    """Run and judge an answer in this process."""
+    return verdict(exercise, attempts(exercise, f))
+
+
+def difference(exercise, case, result):
+    if result.changed:
+        return Difference(f"your function changed its argument `{result.changed[0]}` in place; the caller still needs "
+                          "it. Make a new array: `x = x - m`, not `x -= m`")
+    try:
+        return exercise.judge(case, result.value)
+    except Exception as error:          # a judge of properties may stumble over a strange answer
+        return Difference(f"the answer could not be judged: {type(error).__name__}: {error}")
+
+
+def known_mistake(exercise, done, first):
+    """The sentence of the mistake that behaves as this answer does: on its first wrong case, and on most others."""
+    best, most = "", 0
+    for wrong, sentence in exercise.mistakes:
+        theirs = attempts(exercise, wrong)
+        if len(theirs) > first and alike(theirs[first], done[first]):
+            n_alike = sum(map(alike, theirs, done))
+            if n_alike > most:
+                best, most = sentence, n_alike
+    return best
+
+
+def alike(a, b):
+    if a.error or b.error:
+        return bool(a.error and b.error) and (a.error.kind, a.error.message) == (b.error.kind, b.error.message)
+    if a.changed or b.changed:
+        return a.changed == b.changed
+    try:
+        return compare(a.value, b.value) is None
+    except Exception:                   # values of types that cannot be compared
+        return False
+
+
+def compare(expected, got, axes="", where=""):
+    """What first differs between two trees of arrays: structure, shape, dtype, then values. None if nothing does."""
+    if isinstance(expected, (tuple, list, dict)):
+        return compare_trees(expected, got, axes, where)
+    if not isinstance(expected, (np.ndarray, np.generic, int, float, complex)):
+        same = type(got) is type(expected) and (got == expected or not isinstance(expected, str))
+        return None if same else Difference(f"{where}expected {expected!r}, got {describe(got)}")
+    expected = np.asarray(expected)
+    is_number = isinstance(got, (np.generic, int, float, complex))
+    if not isinstance(got, np.ndarray) and not (is_number and expected.ndim == 0):
+        hint = " Does it end in `return`?" if got is None else ""
+        return Difference(f"{where}expected {described(expected, axes)}, got {describe(got)}.{hint}")
+    if np.shape(got) != expected.shape:
+        return Difference(f"{where}expected shape {shape_text(expected.shape, axes)}, got {shape_text(np.shape(got))}")
+    plain_number = is_number and not isinstance(got, np.generic) and np.asarray(got).dtype.kind == expected.dtype.kind
+    if np.asarray(got).dtype != expected.dtype and not plain_number:
+        return Difference(f"{where}expected dtype {expected.dtype}, got {np.asarray(got).dtype}")
+    return compare_values(expected, np.asarray(got), axes, where)
+
+
+def compare_trees(expected, got, axes, where):
+    keys = list(expected) if isinstance(expected, dict) else range(len(expected))
+    if isinstance(expected, dict):
+        if not isinstance(got, dict) or set(got) != set(keys):
+            return Difference(f"{where}expected a dict with keys {sorted(map(str, keys))}, got {describe(got)}")
+    elif not isinstance(got, (tuple, list)) or len(got) != len(expected):
+        return Difference(f"{where}expected {len(expected)} values, got {describe(got)}")
+    for key in keys:
+        found = compare(expected[key], got[key], axes[key] if axes else "", f"{where}in [{key!r}], ")
+        if found:
+            return found
+    return None
+
+
+def compare_values(expected, got, axes, where):
+    if expected.dtype.kind not in "fc":
+        off = np.asarray(got != expected)
+        worst = off
+    else:
+        with quiet():
+            finite = np.isfinite(expected)
+            largest = np.max(np.abs(expected[finite]), initial=0)
+            same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+            error = np.where(same, 0, np.abs(got - expected))
+            error = np.where(np.isnan(error), np.inf, error)
+            off = error > TOLERANCE.get(str(expected.dtype), 1e-9) * largest
+            worst = error
+    if not off.any():
+        return None
+    index = np.unravel_index(np.argmax(worst), expected.shape)
+    names = axes.split() if isinstance(axes, str) else []
+    place = ", ".join(f"{name} {i}" for name, i in zip(names, index, strict=True)) if len(names) == expected.ndim else \
+        str(list(map(int, index)))
+    at = f" at {place}" if expected.ndim else ""
+    share = f" ({off.sum()} of {off.size} entries differ; the worst:)" if off.size > 1 else ""
+    wanted, given = (f"{x[index]:.6g}" if x.dtype.kind in "fc" else str(x[index]) for x in (expected, got))
+    return Difference(f"{where}the numbers differ{share}{at} expected {wanted}, got {given}", expected, got)
+
+
+def shape_text(shape, axes=""):
+    """(2, 3) with axes "T S" is written (T=2, S=3)."""
+    names = axes.split() if isinstance(axes, str) else []
+    if len(names) != len(shape) or not shape:
+        return str(tuple(map(int, shape)))
+    return "(" + ", ".join(f"{name}={n}" for name, n in zip(names, shape, strict=True)) + ")"
+
+
+def described(array, axes=""):
+    return f"an array of shape {shape_text(array.shape, axes)}" if array.ndim else "a number"
+
+
+def describe(value):
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray):
+        return described(value)
+    if isinstance(value, (tuple, list, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

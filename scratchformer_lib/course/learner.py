@@ -1,0 +1,243 @@
+"""The learner's own code: what is solved, where it lives, and whose functions are in use."""
+import atexit
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from .. import __version__
+from . import assemble, card, checks
+from .card import Card
+from .carry import NotCarried, carried
+
+SHIPPED = assemble.SHIPPED
+state = {"chapter": None}
+
+
+def chapter():
+    """The chapter that `begin` opened, or None."""
+    return state["chapter"]
+
+
+def namespace():
+    """The notebook's variables."""
+    running = card.shell()
+    return running.user_ns if running else vars(sys.modules["__main__"])
+
+
+def executed_cells():
+    running = card.shell()
+    return list(running.history_manager.input_hist_parsed) if running else []
+
+
+# ---- where it lives -----------------------------------------------------------------------------------------------
+
+def checkout():
+    """The folder of the project, or None where only the package is installed."""
+    root = SHIPPED.parent
+    return root if (root / "chapters").is_dir() and (root / "pyproject.toml").is_file() else None
+
+
+def home():
+    """The folder my_code/. SCRATCHFORMER_MY_CODE names another."""
+    if os.environ.get("SCRATCHFORMER_MY_CODE"):
+        return Path(os.environ["SCRATCHFORMER_MY_CODE"])
+    drive = Path("/content/drive/MyDrive")
+    if on_colab() and drive.is_dir():
+        return drive / "scratchformer_my_code"
+    return (checkout() or Path.cwd()) / "my_code"
+
+
+def on_colab():
+    return "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules
+
+
+def how_long():
+    """How long my_code/ lives here, and how to keep it."""
+    if on_colab() and "drive" in home().parts:
+        return "It is in your Google Drive and stays there."
+    if on_colab():
+        return ("It lasts until Colab takes this machine back. To keep it, run `from google.colab import drive; "
+                "drive.mount('/content/drive')` before this cell, and it lives in your Drive; or download it: "
+                "`!python -m scratchformer_lib.course export`, then `from google.colab import files; "
+                "files.download('my_code.zip')`.")
+    if "BINDER_SERVICE_HOST" in os.environ:
+        return ("It lasts until this Binder session ends. To keep it, run `!python -m scratchformer_lib.course export` and "
+                "download my_code.zip from the file browser.")
+    return "They stay there until you delete them."
+
+
+def saved_files():
+    return {path.stem: path for path in sorted(home().glob("*.py"))}
+
+
+def write_aside(path, text):
+    """Write under a temporary name and rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def set_aside(path):
+    """Move a file that cannot be used out of the way, and keep it."""
+    folder = path.parent / "set_aside"
+    folder.mkdir(exist_ok=True)
+    target = next(t for i in range(10**6) if not (t := folder / f"{path.stem}-{i}.py").exists())
+    path.rename(target)
+    return target
+
+
+# ---- saving -------------------------------------------------------------------------------------------------------
+
+def save(exercise, f):
+    """Save a passed answer from the executed cells. Returns lines for its card."""
+    cells = executed_cells()
+    if not cells:
+        return []
+    if getattr(f, "__module__", "__main__").startswith(("scratchformer_lib", "scratchformer_reference")):
+        return ["This is the course's own function, so nothing is saved: yours is still to be written."]
+    names = [name for name, value in namespace().items() if value is f]
+    if exercise.name not in names:
+        return [f"Passed, but not carried into later chapters: it is not called `{exercise.name}` here."]
+    try:
+        text = carried(exercise.name, cells, namespace())
+    except NotCarried as why:
+        return [f"Passed, but not carried into later chapters: {why}."]
+    except RecursionError:
+        return ["Passed, but not carried into later chapters: its definition is too deeply nested."]
+    path = home() / f"{exercise.name}.py"
+    head = f"# {exercise.name}: exercise {exercise.number} of ScratchFormer {__version__}, as it passed its check.\n"
+    try:
+        write_aside(path, head + text)
+    except OSError as error:
+        return [f"Passed, but not saved: {error}."]
+    return [f"Saved to {short(path)}."]
+
+
+def short(path):
+    """A path as the reader knows it: from my_code/ on."""
+    return path.relative_to(home().parent).as_posix()
+
+
+def where():
+    """The folder my_code/: in full where it is not in the project's folder, or where the reader has put it."""
+    expected = "SCRATCHFORMER_MY_CODE" in os.environ or (checkout() and home().parent == checkout())
+    return f"`{home().name}/`" if expected else f"`{home()}`"
+
+
+def library_exercises():
+    """The exercises whose functions belong to the library, in the order of the course."""
+    return {name: asked for name, asked in checks.all_exercises().items()
+            if ".course." not in asked.reference.__module__}
+
+
+def usable_answers(wanted):
+    """Read my_code/. Returns ({name: Answer}, {name: why it was set aside})."""
+    answers, problems = {}, {}
+    for name, path in saved_files().items():
+        known = checks.all_exercises().get(name)
+        try:
+            if known is None:
+                raise assemble.Broken(f"version {__version__} of the course has no exercise of this name")
+            answer = assemble.read_answer(path)
+        except assemble.Broken as why:
+            problems[name] = f"{why}. Set aside as {short(set_aside(path))}"
+        else:
+            if name in wanted:
+                answers[name] = answer
+    in_order = {name: answers[name] for name in wanted if name in answers}
+    return in_order, problems
+
+
+def admitted_answers():
+    """The learner's functions that the library runs on, and {name: why not} for the others."""
+    exercises = library_exercises()
+    answers, problems = usable_answers(exercises)
+    admitted, refused = assemble.admit(answers, list(exercises.values()))
+    for name, why in refused.items():
+        path = saved_files()[name]
+        version = re.search(r"ScratchFormer (\S+),", path.read_text(encoding="utf-8"))
+        stale = f"It was saved by version {version[1]} of the course. " if version and version[1] != __version__ else ""
+        problems[name] = f"{why}. {stale}Set aside as {short(set_aside(path))}"
+    return admitted, problems
+
+
+# ---- begin and progress -------------------------------------------------------------------------------------------
+
+def begin(number, mine=False):
+    if number not in checks.chapters():
+        raise ValueError(f"begin: there is no chapter {number!r}; there are {', '.join(checks.chapters())}")
+    state["chapter"] = number
+    lines = [f"Your answers are saved in {where()}. {how_long()}"]
+    lines += use_mine() if mine else use_shipped()
+    show_map(number)
+    solved = [name for name in checks.exercises(number) if name in saved_files()]
+    card.show(Card("note", f"Chapter {number}: {len(solved)} of {len(checks.exercises(number))} exercises solved", lines))
+
+
+def use_shipped():
+    if in_front():
+        return ["**Restart the kernel** to go back to the course's functions: yours are loaded already."]
+    return []
+
+
+def use_mine():
+    """Put the learner's functions in front of the library's, and say whose is whose."""
+    admitted, problems = admitted_answers()
+    lines = [f"`{name}`: set aside. {why}." for name, why in problems.items()]
+    modules = assemble.library_modules()
+    folder = tempfile.mkdtemp(prefix="scratchformer_mine_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    texts = assemble.write_modules(Path(folder), admitted, modules)
+    package = sys.modules["scratchformer_lib"]
+    names = [f"{package.__name__}.{name}" for name in modules]
+    loaded = [name for name in names if name in sys.modules]
+    current = in_front() or {}
+    if texts != current and (loaded or current):
+        return [*lines, f"**Restart the kernel** and run this cell first: {', '.join(loaded) or 'the library'} is loaded "
+                "already, and what you have solved since cannot take its place any more."]
+    if texts != current:
+        package.__path__.insert(0, folder)
+    whose = {name: "yours" if name in admitted else "the course's" for name in library_exercises()}
+    return [*lines, *[f"`{name}`: {owner}" for name, owner in whose.items()]]
+
+
+def in_front():
+    """The assembled modules that stand in front of the library, {file name: text}; None if there are none."""
+    first = Path(sys.modules["scratchformer_lib"].__path__[0])
+    if first.resolve() == SHIPPED:
+        return None
+    return {path.name: path.read_text(encoding="utf-8") for path in first.glob("*.py")}
+
+
+def progress():
+    show_map(None)
+    lines = []
+    for number in checks.chapters():
+        names = checks.exercises(number)
+        lines.append(f"{number}: " + ", ".join(f"**{name}** solved" if name in saved_files() else name for name in names))
+    done = sum(name in saved_files() for name in checks.all_exercises())
+    card.show(Card("note", f"{done} of {len(checks.all_exercises())} exercises solved", lines))
+
+
+def show_map(today):
+    """The map of the Transformer: what is solved is lit, today's part outlined. Only where pictures can be shown."""
+    if card.shell() is None:
+        return
+    from IPython.display import display
+
+    from .figures.map import PARTS, transformer_map
+    lit = {}
+    for part, number in PARTS.items():
+        names = checks.exercises(number) if number in checks.chapters() else []
+        lit[part] = sum(name in saved_files() for name in names) / len(names) if names else 0
+    here = next((part for part, number in PARTS.items() if number == today), None)
+    text = "The map of the Transformer. Solved: " + (", ".join(p for p, share in lit.items() if share == 1) or "nothing yet")
+    display({"image/svg+xml": transformer_map(lit, here), "text/plain": text}, raw=True)

@@ -1,0 +1,1 @@
+"""Ordinary engineering that no chapter teaches: NumPy and the standard library only."""
