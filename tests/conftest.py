@@ -10,10 +10,11 @@ def pytest_deselected(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", []))
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     terminalreporter.section("left out")
     if reasons:
-        terminalreporter.line(f"skipped: {reasons.total()}")
+        terminalreporter.line(f"skipped: {len(skipped)}")
         for reason, count in reasons.most_common():
             terminalreporter.line(f"  {count} x {reason}")
     else:

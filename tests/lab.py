@@ -9,9 +9,8 @@
 
     python tests/lab.py chapters/01_softmax.ipynb chapter.png --theme dark --all-cells pictures/
 
-Nothing is written beside the notebook: it is never saved, and settings, checkpoints and logs live in a temporary folder.
-The kernel is the Python that runs this. We drive Lab through its own application object, since clicks on its menus can
-land before the session is ready.
+The kernel is the Python that runs this. Lab saves nothing, and keeps settings, checkpoints and logs in a temporary
+folder. We drive it through its own application object: clicks on its menus can land before the session is ready.
 """
 
 import argparse
@@ -49,7 +48,8 @@ window.harness = {
   },
 
   cells() {
-    return this.panel.content.widgets.map(c => ({id: c.model.id, type: c.model.type, source: c.model.sharedModel.source}));
+    return this.panel.content.widgets.map(({model}) => (
+      {id: model.id, type: model.type, source: model.sharedModel.source}));
   },
 
   cell(id) {
@@ -58,13 +58,20 @@ window.harness = {
     return cell;
   },
 
+  codeCell(id) {
+    const cell = this.cell(id);
+    if (cell.model.type !== 'code') throw new Error(`cell ${id} is no code cell`);
+    return cell;
+  },
+
   read(id) {
-    const {model} = this.cell(id);
-    return {id, source: model.sharedModel.source, execution_count: model.executionCount, outputs: model.outputs.toJSON()};
+    const {model} = this.codeCell(id);
+    return {id, source: model.sharedModel.source, execution_count: model.executionCount,
+            outputs: model.outputs.toJSON()};
   },
 
   async run(id) {
-    const notebook = this.panel.content, cell = this.cell(id);
+    const notebook = this.panel.content, cell = this.codeCell(id);
     for (let attempt = 0; attempt < 10; attempt++) {
       cell.model.clearExecution();
       window.jupyterapp.shell.activateById(this.panel.id);
@@ -98,7 +105,8 @@ window.harness = {
   within(seconds, name, args) {
     const late = this.pause(1000 * seconds).then(() => {
       const dialog = document.querySelector('.jp-Dialog');
-      throw new Error(`${name}(${args}) took over ${seconds} s` + (dialog ? '; JupyterLab asks: ' + dialog.innerText : ''));
+      const asks = dialog ? `; JupyterLab asks: ${dialog.innerText}` : '';
+      throw new Error(`${name}(${args}) took over ${seconds} s${asks}`);
     });
     return Promise.race([this[name](...args), late]);
   },
@@ -131,7 +139,7 @@ class Lab:
         self.page = page
 
     def _call(self, name, *args, seconds=SECONDS):
-        return self.page.evaluate("([seconds, name, args]) => harness.within(seconds, name, args)", [seconds, name, args])
+        return self.page.evaluate("call => harness.within(...call)", [seconds, name, args])
 
     def open(self, notebook):
         """Open a notebook, named relative to Lab's root, and wait for its kernel."""
@@ -184,7 +192,7 @@ class Lab:
         self.settle()
 
     def screenshot(self, path, cell_id=None, whole=False):
-        """Take a picture of a cell's output (whole: of its input too), or of the window (whole: of all the notebook)."""
+        """Take a picture of a cell's output (whole: its input too), or of the window (whole: all the notebook)."""
         self.settle()
         if cell_id is None and not whole:
             self.page.screenshot(path=path)
@@ -222,7 +230,8 @@ def lab(root, env=None):
         with _server(Path(root).resolve(), Path(scratch), env or {}) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=[
                 "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync"])
+                "--disable-component-update", "--disable-sync",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])    # the same page, online or not
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(1000 * SECONDS)
             page.goto(url)
@@ -248,8 +257,8 @@ def _server(root, scratch, env):
               "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
               "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
     env = {**os.environ, **{name: str(scratch / folder) for name, folder in places.items()}, **env}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port=0",
-               "--IdentityProvider.token=lab", f"--ServerApp.root_dir={root}", "--expose-app-in-browser",
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
+               "--ip=127.0.0.1", "--ServerApp.port=0", "--IdentityProvider.token=lab", f"--ServerApp.root_dir={root}",
                f"--FileCheckpoints.checkpoint_dir={scratch / 'checkpoints'}", "--LabApp.extension_manager=readonly"]
     log = scratch / "server.log"
     with open(log, "wb") as stream:

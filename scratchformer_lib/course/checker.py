@@ -1,5 +1,6 @@
 """check and solution: an answer in, a card out."""
 import inspect
+import re
 import textwrap
 
 import numpy as np
@@ -84,7 +85,7 @@ def card_of(found, f):
     if found.outcome == CRASHED:
         lines += crash_lines(found, f)
     else:
-        lines += [capital(found.difference.text) + "."]
+        lines += [sentence(found.difference.text)]
     if found.sentence:
         lines += [found.sentence]
     shown = Card(found.outcome, f"{name}: not yet", lines)
@@ -144,8 +145,9 @@ def input_text(found):
         return ""
     with np.printoptions(precision=17, linewidth=110):
         text = [f"{name} = np.{np.array_repr(a)}".replace("dtype=", "dtype=np.") for name, a in arrays.items()]
+    text = [re.sub(r"\b(inf|nan)\b", r"np.\1", line) for line in text]
     return "\n".join([*text, call_text(found).strip("`")])
 
 
-def capital(text):
-    return text[:1].upper() + text[1:]
+def sentence(text):
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

@@ -91,21 +91,24 @@ class TimedOut(BaseException):
     """The time limit is over. Not an Exception, so that an answer's own `except Exception` lets it through."""
 
 
-def attempts(exercise, f, seconds=TIME_LIMIT):
+def attempts(exercise, f, seconds=None):
     """Run f on every case, and keep what came back. A case that runs out of time is the last one tried."""
-    done = []
-    with time_limit(seconds) as left:
-        for case, untouched in zip(exercise.inputs(), exercise.inputs(), strict=True):
-            done.append(attempt(exercise, f, case, untouched, left))
-            if done[-1].error and done[-1].error.kind == "TimedOut":
-                break
+    cases, done = exercise.inputs(), []
+    try:
+        with time_limit(seconds or TIME_LIMIT):
+            for case, untouched in zip(cases, exercise.inputs(), strict=True):
+                done.append(attempt(exercise, f, case, untouched))
+                if done[-1].error and done[-1].error.kind == "TimedOut":
+                    break
+    except TimedOut:                    # it came between two cases
+        if len(done) < len(cases):
+            done.append(Attempt(error=Failure("TimedOut", "")))
     return done
 
 
-def attempt(exercise, f, case, untouched, left):
+def attempt(exercise, f, case, untouched):
     result, printed = Attempt(), io.StringIO()
     try:
-        left()
         with quiet(), contextlib.redirect_stdout(printed):
             result.value = exercise.call(f, case)
     except KeyboardInterrupt:           # the reader pressed stop
@@ -147,9 +150,8 @@ def time_limit(seconds):
 
     It gets through between two steps of Python code: a loop is interrupted; one long call into compiled code (a huge
     matrix product, time.sleep) is only once it returns, and `while True: try: ... except: pass` never is.
-    Yields a function that raises TimedOut if the time is over already.
     """
-    thread, over, done = threading.get_ident(), threading.Event(), threading.Event()
+    thread, done, lock = threading.get_ident(), threading.Event(), threading.Lock()
 
     def throw(exception):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
@@ -157,22 +159,21 @@ def time_limit(seconds):
     def watch():
         pause = seconds
         while not done.wait(pause):
-            over.set()
-            throw(ctypes.py_object(TimedOut))
+            with lock:
+                if not done.is_set():
+                    throw(ctypes.py_object(TimedOut))
             pause = 1.0
 
-    def left():
-        if over.is_set():
-            raise TimedOut
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield left
+    threading.Thread(target=watch, daemon=True).start()
+    try:                                # TimedOut may strike on the way out too, but not twice within a second,
+        try:                            # so one of the two lines that set `done` is reached
+            yield
+        finally:
+            done.set()
     finally:
         done.set()
-        watcher.join()
-        throw(None)                     # one that is still on its way
+        with lock:
+            throw(None)                 # one that is still on its way
 
 
 # ---- judging it ---------------------------------------------------------------------------------------------------

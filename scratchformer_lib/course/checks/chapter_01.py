@@ -287,14 +287,10 @@ def divided_late(x, temperature, axis=-1):
     return softmax(x, axis) / temperature
 
 
-@WITH_TEMPERATURE.mistake("The temperature is never used: these are the shares at temperature 1.")
+@WITH_TEMPERATURE.mistake("These are the shares at temperature 1, whatever the temperature. (Subtracting it from every score "
+                          "changes nothing either: only differences count.) Divide the scores by it.")
 def ignored(x, temperature, axis=-1):
     return softmax(x, axis)
-
-
-@WITH_TEMPERATURE.mistake("You subtract the temperature from every score, which changes no share: only differences count. Divide by it.")
-def subtracted(x, temperature, axis=-1):
-    return softmax(x - temperature, axis) * 1.0
 
 
 @WITH_TEMPERATURE.mistake("Powers of the shares are right on paper, but a share that was rounded to 0 stays 0 at any temperature. Divide "

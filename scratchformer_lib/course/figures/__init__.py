@@ -115,9 +115,11 @@ def _interactive(draw, alt, controls):
             image, _, sentence = picture(shown, _quick_png)
             frame.value = _framed(_img(image, sentence), size)
         except Exception as error:
-            frame.value = _framed(f"<p>No picture for these values. {escape(_in_words(error))}</p>", size)
+            words = escape(f"No picture for these values. {_in_words(error)}")
+            frame.value = _framed(f'<p style="padding: 0 1em">{words}</p>', size)
 
     for control in controls.values():
+        control.style.description_width = "initial"
         control.observe(redraw, "value")
     widget = ipywidgets.VBox([*controls.values(), frame])
     return widget, {"image/png": image, "text/plain": sentence}, {"image/png": {"alt": sentence, **size}}

@@ -73,16 +73,18 @@ def temperature_widget(with_temperature, words=("cat", "dog", "mat", "sat", "on"
         _columns(right, words, shares, ACCENT, [f"{s:.1%}" for s in shares])
         right.set_ylim(0, 1.08)
         right.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
-        right.axhline(1 / len(words), color=INK, linewidth=1, linestyle=":")
-        right.text(len(words) - 0.45, 1 / len(words) + 0.03, "all equal", ha="right", color=MUTED)
+        right.axhline(1 / len(words), color=MUTED, linewidth=1, linestyle=":", zorder=0)
+        right.text(1, 0.93, "dotted: all equal", ha="right", color=MUTED, transform=right.transAxes)
         return fig
 
     def alt(temperature):
         shares = zip(words, with_temperature(scores, temperature), strict=True)
         return f"Shares at temperature {temperature:.3g}: {', '.join(f'{w} {s:.1%}' for w, s in shares)}."
 
-    interactive(draw, alt, temperature=ipywidgets.FloatLogSlider(
-        value=1.0, base=10, min=-1, max=1, step=0.05, description="temperature", readout_format=".3g"))
+    slider = ipywidgets.FloatLogSlider(
+        value=1.0, base=10, min=-1, max=1, step=0.05, description="temperature", readout_format=".3g",
+        layout={"width": "420px"})
+    interactive(draw, alt, temperature=slider)
 
 
 def _columns(axes, words, values, color, labels):
