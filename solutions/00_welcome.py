@@ -8,9 +8,9 @@
 #
 # **The question: what is a Transformer made of, if you take it all the way down?**
 #
-# In this course you write a complete Transformer in NumPy: every function, and later every gradient. You watch it learn, generate
-# text with it, and end up running a real pretrained language model on code that you wrote. This first chapter shows where we are going,
-# and then the ground everything stands on: arrays, their axes, and how they combine.
+# In this course you write a complete Transformer in NumPy: every function, and later every gradient. You watch it
+# learn, generate text with it, and end up running a real pretrained language model on code that you wrote. This first
+# chapter shows where we are going, and then the ground everything stands on: arrays, their axes, and how they combine.
 #
 # Three exercises, about 45 minutes. You need Python and a little NumPy. Start by running the next cell (Shift+Enter).
 
@@ -45,24 +45,26 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 # %% [markdown]
 # ## 1. Where we are going
 #
-# The drawing above is the map of the Transformer (Vaswani et al., "Attention is all you need", 2017). Text goes in at the bottom and comes
-# out as probabilities at the top. Every box has the number of the chapter in which you build it, and it lights up when you
-# have. You do not have to understand any of it yet.
+# The drawing above is the map of the Transformer (Vaswani et al., "Attention is all you need", 2017). Text goes in at
+# the bottom and comes out as probabilities at the top. Every box has the number of the chapter in which you build it,
+# and it lights up when you have. You do not have to understand any of it yet.
 #
-# The part in the middle, *attention*, lets each word look at the other words and take something from those that matter to it.
-# Here is one such moment. The numbers behind it were set by hand, to make a point; from chapter 04 on, trained ones take their place.
+# The part in the middle, *attention*, lets each word look at the other words and take something from those that matter
+# to it. Here is one such moment. The numbers behind it were set by hand, to make a point; from chapter 04 on, trained
+# ones take their place.
 
 # %%
 weights = figures.attention_by_hand()
 
 # %% [markdown]
 # Read it row by row. Each word has 100% of its attention to give, and the row says where it goes. *Sat* wants to know
-# who sits, and looks at *cat*. *On* looks for a thing that comes later, and finds *mat*. At the end of this chapter your own
-# code computes these very numbers.
+# who sits, and looks at *cat*. *On* looks for a thing that comes later, and finds *mat*. At the end of this chapter
+# your own code computes these very numbers.
 #
 # ### The ladder
 #
-# Pictures of attention are easy to draw and easy to believe. So every picture of this course says which rung of this ladder it stands on:
+# Pictures of attention are easy to draw and easy to believe. So every picture of this course says which rung of this
+# ladder it stands on:
 #
 # 1. **your code with weights set by hand** (up to chapter 03): you know why each number is what it is;
 # 2. **our trained weights** (chapters 04 to 08): small models that this course trained, run by your code;
@@ -78,22 +80,22 @@ weights = figures.attention_by_hand()
 #
 # ### How a chapter works
 #
-# Some cells ask you to write a function: an **exercise**. The cell after it checks your answer. Run the next cell now, before you have written
-# anything:
+# Some cells ask you to write a function: an **exercise**. Replace the line `raise NotImplementedError(...)` by your
+# answer, run the cell, and run the cell after it, which checks your answer: `check(row_sums)`, for example. It says
 #
-# ```python
-# check(row_sums)
-# ```
+# - *not attempted*, as long as that line is there;
+# - *passed*;
+# - *wrong*, with the first thing that differs, and where we know it, the mistake that leads there;
+# - *crashed*, with the error and your line that raised it.
 #
-# comes up in a moment and says *not attempted*. Once you have written something it says *passed*; or *wrong*, with the first thing that differs,
-# and often with the mistake that leads there; or *crashed*, with your line that did. When you are stuck, open a hint. When you want
-# to see our answer, run `solution(row_sums)` in a new cell. What you have solved is saved to a folder of your own, and `progress()` shows it
-# on the map.
+# When you are stuck, open a hint. To see our answer, run `solution(row_sums)` in a new cell. What has passed is saved
+# to a folder of your own, and `progress()` in a new cell shows it on the map. Cells that come after an exercise use
+# your function, so solve the exercises in order.
 #
 # ## 2. Arrays, axes, shapes
 #
-# A computer reads numbers. So every word of a sentence becomes a row of numbers, and a sentence becomes a matrix. Here are three words with four
-# numbers each, made up so that you can add them in your head.
+# A computer reads numbers. So every word of a sentence becomes a row of numbers, and a sentence becomes a matrix. Here
+# are three words with four numbers each, made up so that you can add them in your head.
 
 # %%
 x = np.array([[1, 0, 2, 1],         # the
@@ -103,11 +105,13 @@ x = np.array([[1, 0, 2, 1],         # the
 print("shape", x.shape)
 
 # %% [markdown]
-# The **shape** lists the sizes of the **axes**. Axis 0 runs down the rows: T=3 words. Axis 1 runs along a row: D=4 numbers a word. Counted from
-# the end, the same two are axis -2 and axis -1, and this is how we shall mostly count, because we often put more axes *in front*: B=2 such
-# sentences, a **batch**, have the shape (B=2, T=3, D=4), and the numbers of a word are still axis -1.
+# The **shape** lists the sizes of the **axes**. Axis 0 runs down the rows: T=3 words. Axis 1 runs along a row: D=4
+# numbers a word. Counted from the end, the same two are axis -2 and axis -1, and this is how we shall mostly count,
+# because we often put more axes *in front*: B=2 such sentences, a **batch**, have the shape (B=2, T=3, D=4), and the
+# numbers of a word are still axis -1.
 #
-# The course uses one alphabet for sizes, everywhere: B for the batch, T for the length of a text, D for the numbers a word.
+# The course uses one alphabet for sizes, everywhere: B for the batch, T for the length of a text, D for the numbers a
+# word.
 #
 # To sum *over* an axis is to make it disappear. **Predict:** which shapes will these two have, and which numbers?
 
@@ -116,14 +120,17 @@ print("x.sum(axis=0)", x.sum(axis=0))
 print("x.sum(axis=1)", x.sum(axis=1))
 
 # %% [markdown]
-# `axis=0` names the axis that goes away, not the one that stays. The sum over axis 0 adds up the *words* and leaves D=4 numbers.
+# `axis=0` names the axis that goes away, not the one that stays. The sum over axis 0 adds up the *words* and leaves D=4
+# numbers.
 #
-# **Exercise 0.1.** Write `row_sums(x)`. It takes an array of shape (T, D), or a stack of such matrices (B, T, D), and returns the sum of every row:
-# shape (T,), or (B, T). `row_sums` of the matrix above gives `[4, 6, 7]`. It took us one line.
+# **Exercise 0.1.** Write `row_sums(x)`. It takes an array of shape (T, D), or a stack of such matrices (B, T, D), and
+# returns the sum of every row: shape (T,), or (B, T). `row_sums` of the matrix above gives `[4, 6, 7]`. It took us one
+# line.
 #
 # <details><summary>Hint</summary>
 #
-# In (T, D) the numbers of a row lie along axis 1, in (B, T, D) along axis 2. What is the name of that axis that is right for both?
+# In (T, D) the numbers of a row lie along axis 1, in (B, T, D) along axis 2. What is the name of that axis that is
+# right for both?
 #
 # </details>
 
@@ -147,7 +154,8 @@ figures.row_sums_picture(x, row_sums(x))
 # %% [markdown]
 # ### Break it: the right shape over the wrong axis
 #
-# **Predict.** A matrix of three words with *three* numbers each. Somebody sums over axis 0 instead of axis -1. Does the shape give them away?
+# **Predict.** A matrix of three words with *three* numbers each. Somebody sums over axis 0 instead of axis -1. Does the
+# shape give them away?
 
 # %%
 square = np.array([[1, 0, 2],
@@ -158,13 +166,14 @@ print("over axis -1", row_sums(square), "  shape", row_sums(square).shape)
 print("over axis  0", square.sum(axis=0), "  shape", square.sum(axis=0).shape)
 
 # %% [markdown]
-# It does not. The numbers are wrong, the shape is right, and no error is raised. That is why the examples of this course have sizes that
-# are all different: then a shape tells what it is. Do the same when you test your own code.
+# It does not. The numbers are wrong, the shape is right, and no error is raised. That is why the examples of this
+# course have sizes that are all different: then a shape tells what it is. Do the same when you test your own code.
 #
 # ## 3. Broadcasting
 #
-# Two arrays of different shapes can still be added. NumPy writes the shapes one above the other, aligned **at the right**, and compares them axis by axis:
-# equal sizes go together; a size of 1, or an axis that is missing, is stretched to fit; anything else is an error. This is **broadcasting**.
+# Two arrays of different shapes can still be added. NumPy writes the shapes one above the other, aligned **at the
+# right**, and compares them axis by axis: equal sizes go together; a size of 1, or an axis that is missing, is
+# stretched to fit; anything else is an error. This is **broadcasting**.
 #
 # ```
 # x   (3, 4)          x   (3, 4)            x   (3, 4)
@@ -183,15 +192,16 @@ print("shape", (a + b).shape)
 print(a + b)
 
 # %% [markdown]
-# None of the three. At the right, 3 meets 1: stretched. Then nothing meets 3: stretched. Every number of `a` meets every number of `b`. Broadcasting does not
-# catch errors for you; it finds a meaning wherever it can, and this one is rarely what was meant. Try some more.
+# None of the three. At the right, 3 meets 1: stretched. Then nothing meets 3: stretched. Every number of `a` meets
+# every number of `b`. Broadcasting does not catch errors for you; it finds a meaning wherever it can, and this one is
+# rarely what was meant. Try some more.
 
 # %%
 figures.broadcasting_widget()
 
 # %% [markdown]
-# Now give each row a number of its own. In the next chapter you need this at once: `softmax` takes from every row that row's largest number.
-# By hand, with `b = [100, 200, 300]`, one number for each of our three words:
+# Now give each row a number of its own. In the next chapter you need this at once: `softmax` takes from every row that
+# row's largest number. By hand, with `b = [100, 200, 300]`, one number for each of our three words:
 #
 # ```
 # [[1, 0, 2, 1],     + 100        [[101, 100, 102, 101],
@@ -199,19 +209,20 @@ figures.broadcasting_widget()
 #  [0, 5, 1, 1]]     + 300         [300, 305, 301, 301]]
 # ```
 #
-# **Exercise 0.2.** Write `add_to_each_row(x, b)`. It takes `x` of shape (T, D) and `b` of shape (T,), and adds `b[t]` to every number of row `t`. It must
-# also take a stack: `x` of shape (B, T, D) with `b` of shape (B, T). It returns the shape of `x`, and leaves `x` as it is. It took us one line.
+# **Exercise 0.2.** Write `add_to_each_row(x, b)`. It takes `x` of shape (T, D) and `b` of shape (T,), and adds `b[t]`
+# to every number of row `t`. It must also take a stack: `x` of shape (B, T, D) with `b` of shape (B, T). It returns the
+# shape of `x`, and leaves `x` as it is. It took us one line.
 #
 # <details><summary>Hint: what has to line up</summary>
 #
-# (T, D) and (T,) are aligned at the right: T stands under D, and that is wrong. Which shape must `b` have so that its T stands under the T of
-# `x`, and its last axis is stretched?
+# (T, D) and (T,) are aligned at the right: T stands under D, and that is wrong. Which shape must `b` have so that its T
+# stands under the T of `x`, and its last axis is stretched?
 #
 # </details>
 # <details><summary>Hint: a new axis</summary>
 #
-# `b[:, None]` turns (T,) into (T, 1). For (B, T) it would make (B, 1, T). Three dots in an index, as in `b[..., 0]`, stand for all axes that are
-# not named.
+# `b[:, None]` turns (T,) into (T, 1). For (B, T) it would make (B, 1, T). Three dots in an index, as in `b[..., 0]`,
+# stand for all axes that are not named.
 #
 # </details>
 
@@ -246,13 +257,14 @@ print("add_to_each_row(square, b):")
 print(add_to_each_row(square, b))
 
 # %% [markdown]
-# `b` ran along the columns, one number for each *column*. With three words of four numbers, NumPy would have refused; with three words of
-# three numbers it obeys.
+# `b` ran along the columns, one number for each *column*. With three words of four numbers, NumPy would have refused;
+# with three words of three numbers it obeys.
 #
 # ## 4. Products, and stacks of products
 #
-# A Transformer spends nearly all its time multiplying matrices. Each entry of a product is a row of the first matrix times a column of the second: multiply
-# pair by pair, add up. By hand, for a row [1, 2] and the columns of a 2-by-3 matrix:
+# A Transformer spends nearly all its time multiplying matrices. Each entry of a product is a row of the first matrix
+# times a column of the second: multiply pair by pair, add up. By hand, for a row [1, 2] and the columns of a 2-by-3
+# matrix:
 #
 # ```
 #              [[5, 0, 1],
@@ -267,13 +279,15 @@ print(np.array([[1, 2]]) @ np.array([[5, 0, 1],
 # %% [markdown]
 # For shapes: (T, D) times (D, S) gives (T, S). D has to agree, and it disappears: it is summed over.
 #
-# Sentences come in batches. What is the product of two *stacks* of matrices, (B, T, D) and (B, D, S)? For attention, the words of a sentence meet the words of
-# the same sentence, and never those of another one that happens to be in the same batch:
+# Sentences come in batches. What is the product of two *stacks* of matrices, (B, T, D) and (B, D, S)? For attention,
+# the words of a sentence meet the words of the same sentence, and never those of another one that happens to be in the
+# same batch:
 #
 # $$\text{product}_i = a_i \, b_i \quad \text{for each item } i \text{ of the batch}$$
 #
-# **Exercise 0.3.** Write `batch_matmul(a, b)`. It takes stacks `a` of shape (B, T, D) and `b` of shape (B, D, S), multiplies item 0 with item 0, item 1 with item
-# 1, and so on, and returns the stack of the B products, shape (B, T, S). A loop over the items is a right answer; so is one short line.
+# **Exercise 0.3.** Write `batch_matmul(a, b)`. It takes stacks `a` of shape (B, T, D) and `b` of shape (B, D, S),
+# multiplies item 0 with item 0, item 1 with item 1, and so on, and returns the stack of the B products, shape (B, T,
+# S). A loop over the items is a right answer; so is one short line.
 #
 # <details><summary>Hint: with a loop</summary>
 #
@@ -282,7 +296,8 @@ print(np.array([[1, 2]]) @ np.array([[5, 0, 1],
 # </details>
 # <details><summary>Hint: without</summary>
 #
-# Read in the documentation of NumPy what `np.matmul` does with more than two axes, and what `np.dot` does. One of them is what you want.
+# Read in the documentation of NumPy what `np.matmul` does with more than two axes, and what `np.dot` does. One of them
+# is what you want.
 #
 # </details>
 
@@ -309,8 +324,8 @@ figures.pairing_picture(left, right, batch_matmul(left, right))
 # %% [markdown]
 # ### Break it: one batch, another neighbor
 #
-# If items never mix, a sentence's result cannot depend on what else is in the batch. **Predict:** replace item 1 by something else. Does item 0 of the product change? And
-# what does `np.dot` make of the same two stacks?
+# If items never mix, a sentence's result cannot depend on what else is in the batch. **Predict:** replace item 1 by
+# something else. Does item 0 of the product change? And what does `np.dot` make of the same two stacks?
 
 # %%
 other = right.copy()
@@ -322,8 +337,8 @@ print("shape by batch_matmul", batch_matmul(left, right).shape)
 print("shape by np.dot      ", np.dot(left, right).shape)
 
 # %% [markdown]
-# Item 0 stays. `np.dot`, however, multiplies every item of the first stack with *every* item of the second, sentences with strangers, and
-# says so only in its shape: (B, T, B, S).
+# Item 0 stays. `np.dot`, however, multiplies every item of the first stack with *every* item of the second, sentences
+# with strangers, and says so only in its shape: (B, T, B, S).
 #
 # ## 5. What you built, on something real
 #
@@ -333,9 +348,10 @@ print("shape by np.dot      ", np.dot(left, right).shape)
 # | `add_to_each_row(x, b)` | (..., T, D), (..., T) | (..., T, D) |
 # | `batch_matmul(a, b)` | (B, T, D), (B, D, S) | (B, T, S) |
 #
-# These three are nearly enough for attention. The picture at the beginning had a row of four numbers for what each word looks for, its *query*, and a row
-# of four for what it offers, its *key*. A query times a key is a score; the scores of a row become shares. Why that is a good idea is the
-# subject of chapters 01 and 03. That it is made of your functions you can see now.
+# These three are nearly enough for attention. The picture at the beginning had a row of four numbers for what each word
+# looks for, its *query*, and a row of four for what it offers, its *key*. A query times a key is a score; the scores of
+# a row become shares. Why that is a good idea is the subject of chapters 01 and 03. That it is made of your functions
+# you can see now.
 
 # %%
 def shares_of(queries, keys):
@@ -349,8 +365,8 @@ print(yours.round(2))
 print("the same as the picture:", np.allclose(yours, weights))
 
 # %% [markdown]
-# And in real size: 64 sentences of 50 words with 128 numbers each, all at once. Each word ends up as a mixture of the words it looks at. (The numbers are
-# random here; it is the amount of work that is real.)
+# And in real size: 64 sentences of 50 words with 128 numbers each, all at once. Each word ends up as a mixture of the
+# words it looks at. (The numbers are random here; it is the amount of work that is real.)
 
 # %%
 rng = np.random.default_rng(0)
@@ -373,11 +389,12 @@ print(f"{2 * 2 * 64 * 50 * 50 * 128 / 1e6:.0f} million multiplications and addit
 # (2, 3, 4). From the right: 4 and 1 make 4, 1 and 3 make 3, 2 and nothing make 2.
 #
 # </details>
-# <details><summary><code>x</code> has the shape (B, T, D). You want to subtract from every word the mean of its D numbers. Why does
-# <code>x - x.mean(axis=-1)</code> fail, or worse, not fail?</summary>
+# <details><summary><code>x</code> has the shape (B, T, D). You want to take from every word the mean of its D numbers.
+# Why does <code>x - x.mean(axis=-1)</code> fail, or worse, not fail?</summary>
 #
-# The mean has the shape (B, T), and is aligned at the right: T under D. With T different from D it is an error. With T equal to D (and B equal to T, or 1) it
-# subtracts the wrong numbers. `x.mean(axis=-1, keepdims=True)` has the shape (B, T, 1).
+# The mean has the shape (B, T), and is aligned at the right: T under D. With T different from D it is an error. With T
+# equal to D (and B equal to T, or 1) it subtracts the wrong numbers. `x.mean(axis=-1, keepdims=True)` has the shape (B,
+# T, 1).
 #
 # </details>
 # <details><summary>Does <code>a @ b</code> ever mix two items of a batch?</summary>

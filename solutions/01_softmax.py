@@ -47,8 +47,8 @@ from scratchformer_lib.course.figures import chapter_01 as figures
 # ## 1. Three scores, by hand
 #
 # A model never says *cat*. It says how much it likes each word it knows: 2.0 for *cat*, 1.0 for *dog*, 0.1 for *mat*.
-# Such numbers are called **scores**, or *logits*. To choose a word we need **shares**: positive numbers that add up to 1.
-# Shares that stand for chances are *probabilities*.
+# Such numbers are called **scores**, or *logits*. To choose a word we need **shares**: positive numbers that add up to
+# 1. Shares that stand for chances are *probabilities*.
 #
 # Dividing by the sum is the first idea.
 
@@ -90,12 +90,14 @@ print("shares           ", (positive / positive.sum()).round(3))
 #
 # Here $x_i$ is the score of word $i$, and the sum runs over all words $j$.
 #
-# The formula has one trap on a computer. A float64 number ends near $10^{308}$, and $e^{1000}$ is far beyond: `np.exp(1000.0)`
-# is `inf`. What saves us is that softmax only looks at *differences*. Subtract the same number $c$ from every score:
+# The formula has one trap on a computer. A float64 number ends near $10^{308}$, and $e^{1000}$ is far beyond:
+# `np.exp(1000.0)` is `inf`. What saves us is that softmax only looks at *differences*. Subtract the same number $c$
+# from every score:
 #
 # $$\frac{e^{x_i - c}}{\sum_j e^{x_j - c}} = \frac{e^{-c} \, e^{x_i}}{e^{-c} \sum_j e^{x_j}} = \mathrm{softmax}(x)_i$$
 #
-# The factor $e^{-c}$ cancels. You may choose any $c$ you like, and one choice makes sure that no exponent is above zero.
+# The factor $e^{-c}$ cancels. You may choose any $c$ you like, and one choice makes sure that no exponent is above
+# zero.
 #
 # **Exercise 1.1.** Write `softmax(x, axis=-1)`. It takes scores of any shape and returns shares of the same shape that
 # add up to 1 along `axis`.
@@ -109,14 +111,14 @@ print("shares           ", (positive / positive.sum()).round(3))
 #
 # <details><summary>Hint: which c?</summary>
 #
-# `np.exp(-1000.0)` is 0, which does no harm; `np.exp(1000.0)` is `inf`, which does. Which of the scores can you subtract
-# so that no difference is above zero? In a matrix, every row has its own.
+# `np.exp(-1000.0)` is 0, which does no harm; `np.exp(1000.0)` is `inf`, which does. Which of the scores can you
+# subtract so that no difference is above zero? In a matrix, every row has its own.
 #
 # </details>
 # <details><summary>Hint: shapes that line up</summary>
 #
-# `np.max` and `np.sum` of a (3, 4) matrix along `axis=-1` have the shape (3,), which does not line up with (3, 4).
-# Both have an option that leaves the axis in place, with size 1.
+# `np.max` and `np.sum` of a (3, 4) matrix along `axis=-1` have the shape (3,), which does not line up with (3, 4). Both
+# have an option that leaves the axis in place, with size 1.
 #
 # </details>
 
@@ -146,8 +148,8 @@ check(softmax)
 figures.scores_and_shares(words, scores, softmax)
 
 # %% [markdown]
-# **Predict.** Add 100 to all three scores. Which shares change? Then double all three scores. Do the shares double?
-# Say it before you run the cell.
+# **Predict.** Add 100 to all three scores. Which shares change? Then double all three scores. Do the shares double? Say
+# it before you run the cell.
 
 # %%
 print("scores     ", softmax(scores).round(3))
@@ -155,9 +157,9 @@ print("scores+100 ", softmax(scores + 100).round(3))
 print("scores*2   ", softmax(scores * 2).round(3))
 
 # %% [markdown]
-# Adding changes nothing, because only differences count. Doubling does not double: *cat* cannot get two times 66%.
-# What it does is to double the *differences*, and a difference acts as a factor: *cat* leads *dog* by 1.0, so its share
-# is $e^{1.0}$ times as large. Doubled, the lead is 2.0 and the factor $e^{2.0}$.
+# Adding changes nothing, because only differences count. Doubling does not double: *cat* cannot get two times 66%. What
+# it does is to double the *differences*, and a difference acts as a factor: *cat* leads *dog* by 1.0, so its share is
+# $e^{1.0}$ times as large. Doubled, the lead is 2.0 and the factor $e^{2.0}$.
 
 # %%
 for factor in (1, 2):
@@ -177,8 +179,9 @@ table = rng.standard_normal((3, 4)).round(1)
 figures.axis_picture(table, softmax)
 
 # %% [markdown]
-# Both are full of positive numbers, both have the right shape, and both add up to 1 *somewhere*. A test that sums up and
-# looks for 1 in the wrong place would let the second one through. This is the commonest bug in code about attention.
+# Both are full of positive numbers, both have the right shape, and both add up to 1 *somewhere*. A test that sums up
+# and looks for 1 in the wrong place would let the second one through. This is the commonest bug in code about
+# attention.
 #
 # ### Break it: large scores
 #
@@ -208,8 +211,8 @@ with np.errstate(all="ignore"):
     print("all forbidden ", softmax(np.array([-np.inf, -np.inf, -np.inf])))
 
 # %% [markdown]
-# Shares of nothing cannot add up to 1: there is no right answer, and `nan` says so. Whoever forbids everything has to decide
-# what that means. (In chapter 03, attention decides: a word that may look at nothing sees zeros.)
+# Shares of nothing cannot add up to 1: there is no right answer, and `nan` says so. Whoever forbids everything has to
+# decide what that means. (In chapter 03, attention decides: a word that may look at nothing sees zeros.)
 #
 # ## 3. Logarithms, for what is very unlikely
 #
@@ -226,27 +229,28 @@ print("sum of their 400 logarithms", 400 * np.log(0.1))
 #
 # $$\log \mathrm{softmax}(x)_i = x_i - \log \sum_j e^{x_j}$$
 #
-# By hand, for our three words: the sum of the exponentials was 11.213, its logarithm is 2.417, and the scores 2.0, 1.0, 0.1
-# become -0.417, -1.417, -2.317. The same number is taken from every score.
+# By hand, for our three words: the sum of the exponentials was 11.213, its logarithm is 2.417, and the scores 2.0, 1.0,
+# 0.1 become -0.417, -1.417, -2.317. The same number is taken from every score.
 #
 # **Exercise 1.2.** Write `log_softmax(x, axis=-1)`. It takes scores of any shape and returns the natural logarithms of
 # their shares, in the same shape.
 #
 # - `log_softmax(np.array([2.0, 1.0, 0.1]))` gives `[-0.417, -1.417, -2.317]`.
-# - `log_softmax(np.array([0.0, -1000.0]))` gives `[0.0, -1000.0]`: a share too small for a float has a logarithm that is not.
+# - `log_softmax(np.array([0.0, -1000.0]))` gives `[0.0, -1000.0]`: a share too small for a float has a logarithm that
+#   is not.
 #
 # It took us two lines.
 #
 # <details><summary>Hint: why not np.log(softmax(x))?</summary>
 #
-# Try it on the second example. By the time you take the logarithm, the share is 0 and the information is gone. Start from
-# the formula above, which never forms the share.
+# Try it on the second example. By the time you take the logarithm, the share is 0 and the information is gone. Start
+# from the formula above, which never forms the share.
 #
 # </details>
 # <details><summary>Hint: large scores</summary>
 #
-# The sum in the formula has the old trap in it. Subtract the largest score from all scores first. As the shares stay the same,
-# so do their logarithms.
+# The sum in the formula has the old trap in it. Subtract the largest score from all scores first. As the shares stay
+# the same, so do their logarithms.
 #
 # </details>
 
@@ -271,15 +275,16 @@ check(log_softmax)
 figures.scores_and_logs(words, scores, log_softmax)
 
 # %% [markdown]
-# All bars moved by the same amount. **Predict:** the output of `log_softmax` looks like scores. What does softmax make of it?
+# All bars moved by the same amount. **Predict:** the output of `log_softmax` looks like scores. What does softmax make
+# of it?
 
 # %%
 print("softmax of the scores", softmax(scores).round(3))
 print("softmax of the logs  ", softmax(log_softmax(scores)).round(3))
 
 # %% [markdown]
-# The same shares: moving every score by the same number changes nothing, and that is all that `log_softmax` does. Logarithms of
-# shares *are* scores, the ones whose exponentials add up to 1 already.
+# The same shares: moving every score by the same number changes nothing, and that is all that `log_softmax` does.
+# Logarithms of shares *are* scores, the ones whose exponentials add up to 1 already.
 #
 # ### Break it: the logarithm of a rounded share
 
@@ -298,12 +303,12 @@ print("log_softmax   ", log_softmax(unlikely))
 #
 # $$\mathrm{softmax}(x / \tau)$$
 #
-# By hand: at $\tau = 0.5$ the scores 2.0, 1.0, 0.1 become 4.0, 2.0, 0.2, which you have seen above as *doubled*. The leader
-# pulls away. At $\tau = 2$ they become 1.0, 0.5, 0.05, and the field closes up.
+# By hand: at $\tau = 0.5$ the scores 2.0, 1.0, 0.1 become 4.0, 2.0, 0.2, which you have seen above as *doubled*. The
+# leader pulls away. At $\tau = 2$ they become 1.0, 0.5, 0.05, and the field closes up.
 #
-# **Exercise 1.3.** Write `with_temperature(x, temperature, axis=-1)`. It takes scores of any shape and returns the shares at that
-# temperature, in the same shape. `with_temperature(np.array([2.0, 1.0, 0.1]), 2.0)` gives `[0.502, 0.304, 0.194]`. It took us
-# one line.
+# **Exercise 1.3.** Write `with_temperature(x, temperature, axis=-1)`. It takes scores of any shape and returns the
+# shares at that temperature, in the same shape. `with_temperature(np.array([2.0, 1.0, 0.1]), 2.0)` gives `[0.502,
+# 0.304, 0.194]`. It took us one line.
 #
 # <details><summary>Hint</summary>
 #
@@ -342,29 +347,30 @@ for temperature in (0.01, 0.5, 1, 2, 100):
     print(f"temperature {temperature:6}   shares {shares.round(3)}   order {np.argsort(-shares, kind='stable')}")
 
 # %% [markdown]
-# The order is the same on every line. Temperature decides how far the leader is ahead, never who leads. Near 0 the leader takes all;
-# at a high temperature all words come close to the same share.
+# The order is the same on every line. Temperature decides how far the leader is ahead, never who leads. Near 0 the
+# leader takes all; at a high temperature all words come close to the same share.
 #
 # ### Break it: dividing too late
 
 # %%
 late = softmax(scores) / 2.0
+before = with_temperature(scores, 2.0)
 print("divided after softmax", late.round(3), "  sum", late.sum().round(3))
-print("divided before       ", with_temperature(scores, 2.0).round(3), "  sum", with_temperature(scores, 2.0).sum().round(3))
+print("divided before       ", before.round(3), "  sum", before.sum().round(3))
 
 # %% [markdown]
 # Half of every share is half of everything: nothing became more even, and half of the choice is lost.
 #
 # ## 5. Surprise
 #
-# A share of 66% is what a model *says*. Nothing makes it true. But once the next word is known, we can ask how surprised the model
-# must be. It should be 0 if the model was certain and right, and grow without end as the model called the truth less and less
-# likely. And two surprises in a row should add up. Only the logarithm does all that:
+# A share of 66% is what a model *says*. Nothing makes it true. But once the next word is known, we can ask how
+# surprised the model must be. It should be 0 if the model was certain and right, and grow without end as the model
+# called the truth less and less likely. And two surprises in a row should add up. Only the logarithm does all that:
 #
 # $$\mathrm{surprise} = -\log p(\text{the word that came})$$
 #
-# By hand: $p = 1$ gives 0. $p = \frac12$ gives 0.693, and $p = \frac14$, which is half of a half, gives twice that, 1.386. With the
-# natural logarithm the unit is the **nat**.
+# By hand: $p = 1$ gives 0. $p = \frac12$ gives 0.693, and $p = \frac14$, which is half of a half, gives twice that,
+# 1.386. With the natural logarithm the unit is the **nat**.
 
 # %%
 for p in (1.0, 0.5, 0.25):
@@ -389,8 +395,9 @@ for p in (1.0, 0.5, 0.25):
 # </details>
 # <details><summary>Hint: one entry of each row</summary>
 #
-# `x[:, truth]` takes *all* of the columns `truth` from *every* row. To take column `truth[t]` from row `t`, index with two arrays
-# of the same length, the rows and the columns: `x[rows, truth]`. Which array holds the row numbers 0, 1, 2, ...?
+# `x[:, truth]` takes *all* of the columns `truth` from *every* row. To take column `truth[t]` from row `t`, index with
+# two arrays of the same length, the rows and the columns: `x[rows, truth]`. Which array holds the row numbers 0, 1, 2,
+# ...?
 #
 # </details>
 
@@ -426,13 +433,13 @@ knows_nothing = np.zeros((1, 50257))
 print("surprise", surprise(knows_nothing, np.array([7])).round(3), "  log(50257)", np.log(50257).round(3))
 
 # %% [markdown]
-# It makes no difference which word comes: the surprise is the logarithm of the number of words. You will meet this number at step 0
-# of every training run.
+# It makes no difference which word comes: the surprise is the logarithm of the number of words. You will meet this
+# number at step 0 of every training run.
 #
 # ### Break it: certain, and wrong
 #
-# Two models make ten predictions among four words. Both are right nine times and wrong once. The bold one gives its favorite a
-# score of 12, the careful one a score of 3. Which of them is less surprised on average?
+# Two models make ten predictions among four words. Both are right nine times and wrong once. The bold one gives its
+# favorite a score of 12, the careful one a score of 3. Which of them is less surprised on average?
 
 # %%
 truth = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
@@ -443,9 +450,9 @@ for name, score in (("bold", 12.0), ("careful", 3.0)):
     print(f"{name:8} when right {nats[0]:.5f}   when wrong {nats[-1]:6.3f}   on average {nats.mean():.3f}")
 
 # %% [markdown]
-# One certain mistake costs more than nine careful hits. The average of this column is what later chapters call the **loss**, and
-# training a model means to make it small. A model that is rewarded this way does best when its shares are honest: the next
-# section shows it.
+# One certain mistake costs more than nine careful hits. The average of this column is what later chapters call the
+# **loss**, and training a model means to make it small. A model that is rewarded this way does best when its shares are
+# honest: the next section shows it.
 #
 # ## 6. What you built, on something real
 #
@@ -463,7 +470,7 @@ for name, score in (("bold", 12.0), ("careful", 3.0)):
 try:
     from pydoc_data.topics import topics
 except ImportError:
-    raise ImportError("this Python comes without its documentation (pydoc_data); give `text` any long text of yours") from None
+    raise ImportError("this Python has no pydoc_data; set `text` to any long text of yours instead") from None
 
 text = "".join(topics.values())[:20_000]
 letters, ids = np.unique(list(text), return_inverse=True)      # ids: (T,), the number of each letter of the text
@@ -476,7 +483,8 @@ for i in np.argsort(-shares)[:5]:
 
 # %% [markdown]
 # The shares are the frequencies: logarithms of counts are scores that softmax turns back into parts of the whole. How
-# surprised is this model by the text, letter by letter, on average? And does it get better if we make it bolder or more careful?
+# surprised is this model by the text, letter by letter, on average? And does it get better if we make it bolder or more
+# careful?
 
 # %%
 def mean_surprise(temperature):
@@ -487,8 +495,9 @@ temperatures = np.array([0.3, 0.4, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0]
 figures.surprise_by_temperature(temperatures, [mean_surprise(t) for t in temperatures], np.log(len(letters)))
 
 # %% [markdown]
-# The curve is lowest at temperature 1, where the shares are the true frequencies. Being bolder costs more than it gains, and so does
-# being more careful. This is why surprise is a fair measure: the best that a model can do is to say what it knows.
+# The curve is lowest at temperature 1, where the shares are the true frequencies. Being bolder costs more than it
+# gains, and so does being more careful. This is why surprise is a fair measure: the best that a model can do is to say
+# what it knows.
 #
 # Let it write. It draws each letter by itself, so do not expect words.
 
@@ -499,7 +508,8 @@ for temperature in (0.3, 1.0, 3.0):
     print(f"temperature {temperature}:  {''.join(drawn)!r}")
 
 # %% [markdown]
-# Every letter forgets the one before it. Chapter 02 gives the model a memory of one word, chapter 03 a memory of all of them.
+# Every letter forgets the one before it. Chapter 02 gives the model a memory of one word, chapter 03 a memory of all of
+# them.
 #
 # ### Test yourself
 #
@@ -513,8 +523,8 @@ for temperature in (0.3, 1.0, 3.0):
 # $\log(0.8 / 0.2) = \log 4 = 1.386$. The scores themselves cannot be told from the shares.
 #
 # </details>
-# <details><summary>A model's average surprise is 0.693 nats a word. It is as unsure as if it had to choose between how many words of equal
-# chance?</summary>
+# <details><summary>A model's average surprise is 0.693 nats a word. Choosing among how many words of equal chance would
+# be just as surprising?</summary>
 #
 # $e^{0.693} = 2$. This number is called *perplexity*; it comes back in chapter 12.
 #

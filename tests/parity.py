@@ -49,6 +49,7 @@ def stored(name):
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     cases = list(live("softmax"))
-    arrays = {f"x{i}": case.x for i, case in enumerate(cases)} | {f"y{i}": case.expected for i, case in enumerate(cases)}
+    arrays = {f"x{i}": case.x for i, case in enumerate(cases)}
+    arrays |= {f"y{i}": case.expected for i, case in enumerate(cases)}
     np.savez_compressed(FOLDER / "softmax.npz", function=[case.function for case in cases],
                         axis=[case.axis for case in cases], **arrays)

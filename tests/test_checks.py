@@ -8,7 +8,8 @@ from scratchformer_lib.course import reference
 EXERCISES = reference("checks").all_exercises()
 judge = reference("exercise").judge
 
-MISTAKES = [pytest.param(e, f, sentence, id=f"{e.name}-{f.__name__}") for e in EXERCISES.values() for f, sentence in e.mistakes]
+MISTAKES = [pytest.param(e, f, sentence, id=f"{e.name}-{f.__name__}")
+            for e in EXERCISES.values() for f, sentence in e.mistakes]
 ALTERNATIVES = [pytest.param(e, f, id=f"{e.name}-{f.__name__}") for e in EXERCISES.values() for f in e.alternatives]
 ALL = [pytest.param(e, id=e.name) for e in EXERCISES.values()]
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from . import reference
 
@@ -19,12 +18,12 @@ def main(arguments=None):
 
     build = commands.add_parser("build", help="make modules and notebooks from solutions/NN_name.py")
     build.add_argument("chapters", nargs="*", metavar="NN", help="chapters to build (all)")
-    build.add_argument("--check", action="store_true", help="run nothing; name each stale file, and exit 1 if there is one")
+    build.add_argument("--check", action="store_true", help="run nothing; name stale files, exit 1 if there are any")
     build.add_argument("--force", action="store_true", help="execute notebooks that are up to date, too")
-    build.add_argument("--new", nargs=2, metavar=("NN", "NAME"), help="start a chapter with the smallest one that works")
+    build.add_argument("--new", nargs=2, metavar=("NN", "NAME"), help="start a chapter from the smallest one there is")
     build.set_defaults(run=run_build)
 
-    export = commands.add_parser("export", help="write my_code.zip, or with --single one file of your functions that runs")
+    export = commands.add_parser("export", help="write my_code.zip, or with --single one file that runs")
     export.add_argument("--single", action="store_true", help="write my_transformer.py")
     export.set_defaults(run=run_export)
 

@@ -150,7 +150,8 @@ def rename(text, old, new):
     for node in ast.walk(tree):
         own = isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == old
         if own and node in tree.body:
-            spots.append((node.lineno, node.col_offset + len("def " if isinstance(node, ast.FunctionDef) else "class ")))
+            keyword = "def " if isinstance(node, ast.FunctionDef) else "class "
+            spots.append((node.lineno, node.col_offset + len(keyword)))
         elif own or (isinstance(node, ast.arg) and node.arg == old):
             raise Broken(f"`{old}` means two things in it; rename one")
     lines = [line.encode() for line in text.split("\n")]

@@ -63,8 +63,8 @@ class Cell:
         self.text = "\n".join(line for line in lines if line not in heads) if kind == "code" else source
         self.check_markers()
         self.checks = None
-        if self.exported or self.asks_something:
-            self.tree
+        if self.exported and not self.tree.body:
+            raise self.error("an exported cell with nothing in it")
         if self.asks_something and self.asks is None:
             raise self.error("the solution markers are not inside a function or class")
         if kind == "code" and "check(" in source:
@@ -141,7 +141,7 @@ class Chapter:
 
     @classmethod
     def from_source(cls, path, text):
-        import jupytext                 # for authors only
+        import jupytext  # for authors only
         return cls(path, jupytext.reads(text, fmt="py:percent"), text)
 
     def number_of(self, name):
@@ -197,7 +197,8 @@ class Project:
         project = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         self.url = project["urls"]["Repository"].rstrip("/")
         sources = sorted((self.root / "solutions").glob("[0-9][0-9]_*.py"))
-        self.chapters = [Chapter.from_source(path, self.stamped(path.read_text(encoding="utf-8"), path.stem)) for path in sources]
+        self.chapters = [Chapter.from_source(path, self.stamped(path.read_text(encoding="utf-8"), path.stem))
+                         for path in sources]
         for chapter in self.chapters:
             chapter.validate(exercises_in(self.package / "course" / "checks" / f"chapter_{chapter.number}.py"))
         self.owner = self.exported_names()
@@ -486,8 +487,8 @@ def refuse_to_lose_work(project, chapters):
         executed = read_notebook(path)
         if executed is not None and inputs_digest(executed) not in (
                 about(executed).get("inputs"), inputs_digest(project.solution_notebook(chapter))):
-            raise BuildError(f"{path.name} in solutions/ was edited apart from {chapter.path.name}. Carry the edit over "
-                             f"with `jupytext --sync solutions/{path.name}`, or delete the notebook; then build again")
+            raise BuildError(f"{path.name} in solutions/ was edited apart from {chapter.path.name}. Carry it over: "
+                             f"`jupytext --sync solutions/{path.name}`; or delete the notebook. Then build again")
 
 
 def build(root, numbers=(), force=False):
@@ -630,7 +631,7 @@ def by_dividing(x):
 def new_chapter(root, number, name):
     """Write the smallest chapter that works: a source and its checks, to be copied over."""
     if not re.fullmatch(r"\d\d", number) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise BuildError("scratchformer build --new NN name: two digits, then a name in lower case, as in --new 19 pooling")
+        raise BuildError("--new takes two digits, then a name in lower case, as in `--new 19 pooling`")
     root = Path(root)
     taken = sorted((root / "solutions").glob(f"{number}_*.py"))
     if taken:

@@ -105,8 +105,8 @@ def card_of(found, f):
 def crash_lines(found, f):
     error = found.attempt.error
     if error.kind == "TimedOut":
-        return [f"It had not finished after {exercise.TIME_LIMIT:.0f} seconds and was interrupted. Is there a loop that "
-                "does not end?" + (f" It was at the line `{error.line}`." if error.line else "")]
+        return [f"It had not finished after {exercise.TIME_LIMIT:.0f} seconds and was interrupted. Is there a loop "
+                "that does not end?" + (f" It was at the line `{error.line}`." if error.line else "")]
     arity = arity_line(found, f)
     where = f" In your line `{error.line}`." if error.line else ""
     return [arity] if arity else [f"`{error.kind}`: {error.message or '(no message)'}.{where}".replace("..", ".")]

@@ -64,8 +64,8 @@ def how_long():
                 "`!python -m scratchformer_lib.course export`, then `from google.colab import files; "
                 "files.download('my_code.zip')`.")
     if "BINDER_SERVICE_HOST" in os.environ:
-        return ("It lasts until this Binder session ends. To keep it, run `!python -m scratchformer_lib.course export` and "
-                "download my_code.zip from the file browser.")
+        return ("It lasts until this Binder session ends. To keep it, run `!python -m scratchformer_lib.course export` "
+                "and download my_code.zip from the file browser.")
     return "They stay there until you delete them."
 
 
@@ -178,8 +178,9 @@ def begin(number, mine=False):
     lines = [f"Your answers are saved in {where()}. {how_long()}"]
     lines += use_mine() if mine else use_shipped()
     show_map(number)
-    solved = [name for name in checks.exercises(number) if name in saved_files()]
-    card.show(Card("note", f"Chapter {number}: {len(solved)} of {len(checks.exercises(number))} exercises solved", lines))
+    names = checks.exercises(number)
+    solved = sum(name in saved_files() for name in names)
+    card.show(Card("note", f"Chapter {number}: {solved} of {len(names)} exercises solved", lines))
 
 
 def use_shipped():
@@ -201,8 +202,8 @@ def use_mine():
     loaded = [name for name in names if name in sys.modules]
     current = in_front() or {}
     if texts != current and (loaded or current):
-        return [*lines, f"**Restart the kernel** and run this cell first: {', '.join(loaded) or 'the library'} is loaded "
-                "already, and what you have solved since cannot take its place any more."]
+        return [*lines, f"**Restart the kernel** and run this cell first: {', '.join(loaded) or 'the library'} is "
+                "loaded already, and what you have solved since cannot take its place any more."]
     if texts != current:
         package.__path__.insert(0, folder)
     whose = {name: "yours" if name in admitted else "the course's" for name in library_exercises()}
@@ -221,8 +222,8 @@ def progress():
     show_map(None)
     lines = []
     for number in checks.chapters():
-        names = checks.exercises(number)
-        lines.append(f"{number}: " + ", ".join(f"**{name}** solved" if name in saved_files() else name for name in names))
+        names = [f"**{name}** solved" if name in saved_files() else name for name in checks.exercises(number)]
+        lines.append(f"{number}: {', '.join(names)}")
     done = sum(name in saved_files() for name in checks.all_exercises())
     card.show(Card("note", f"{done} of {len(checks.all_exercises())} exercises solved", lines))
 
@@ -233,11 +234,10 @@ def show_map(today):
         return
     from IPython.display import display
 
-    from .figures.map import PARTS, transformer_map
+    from .figures.map import PARTS, in_words, transformer_map
     lit = {}
     for part, number in PARTS.items():
         names = checks.exercises(number) if number in checks.chapters() else []
         lit[part] = sum(name in saved_files() for name in names) / len(names) if names else 0
     here = next((part for part, number in PARTS.items() if number == today), None)
-    text = "The map of the Transformer. Solved: " + (", ".join(p for p, share in lit.items() if share == 1) or "nothing yet")
-    display({"image/svg+xml": transformer_map(lit, here), "text/plain": text}, raw=True)
+    display({"image/svg+xml": transformer_map(lit, here), "text/plain": in_words(lit, here)}, raw=True)

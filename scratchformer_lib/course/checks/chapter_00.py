@@ -21,13 +21,14 @@ def row_sums_inputs():
 ROW_SUMS = Exercise(row_sums, row_sums_inputs)
 
 
-@ROW_SUMS.mistake("You summed over the words: axis 0 went away, and one sum for each column is left. The axis that you name is the one that "
-                  "disappears.")
+@ROW_SUMS.mistake("You summed over the words: axis 0 went away, and one sum for each column is left. The axis that "
+                  "you name is the one that disappears.")
 def over_axis_0(x):
     return x.sum(axis=0)
 
 
-@ROW_SUMS.mistake("In a matrix the numbers of a row lie along axis 1. In a stack (B, T, D) they do not: axis 1 is T there. Count from the end.")
+@ROW_SUMS.mistake("In a matrix the numbers of a row lie along axis 1. In a stack (B, T, D) they do not: axis 1 is T "
+                  "there. Count from the end.")
 def over_axis_1(x):
     return x.sum(axis=1)
 
@@ -37,7 +38,8 @@ def over_everything(x):
     return x.sum()
 
 
-@ROW_SUMS.mistake("`keepdims=True` leaves the axis in place with size 1. Here it has to go: one number for each row, shape (T,).")
+@ROW_SUMS.mistake("`keepdims=True` leaves the axis in place with size 1. Here it has to go: one number for each row, "
+                  "shape (T,).")
 def with_keepdims(x):
     return x.sum(axis=-1, keepdims=True)
 
@@ -82,36 +84,40 @@ def add_inputs():
         Case("as many rows as columns", (normal(3, 3, seed=1), normal(3, seed=2)), axes="T D"),
         Case("a stack of shape (B=2, T=3, D=4)", (normal(2, 3, 4, seed=3), normal(2, 3, seed=4)), axes="B T D"),
         Case("as many items as rows", (normal(3, 3, 4, seed=5), normal(3, 3, seed=6)), axes="B T D"),
-        Case("float32 numbers", (normal(2, 5, seed=7).astype(np.float32), normal(2, seed=8).astype(np.float32)), axes="T D"),
+        Case("float32 numbers", (normal(2, 5, seed=7).astype(np.float32), normal(2, seed=8).astype(np.float32)),
+             axes="T D"),
     ]
 
 
 ADD_TO_EACH_ROW = Exercise(add_to_each_row, add_inputs)
 
 
-@ADD_TO_EACH_ROW.mistake("(T, D) and (T,) are aligned at the right, so T meets D. Give `b` a last axis of size 1: then it has one number for "
-                         "each row, stretched along it.")
+@ADD_TO_EACH_ROW.mistake("(T, D) and (T,) are aligned at the right, so T meets D. Give `b` a last axis of size 1: "
+                         "then it has one number for each row, stretched along it.")
 def no_new_axis(x, b):
     return x + b
 
 
-@ADD_TO_EACH_ROW.mistake("The new axis stands in front: (1, T) still has its T under the D of x. Put the axis of size 1 last.")
+@ADD_TO_EACH_ROW.mistake("The new axis stands in front: (1, T) still has its T under the D of x. Put the axis of size "
+                         "1 last.")
 def new_axis_in_front(x, b):
     return x + b[None, :]
 
 
-@ADD_TO_EACH_ROW.mistake("`b[:, None]` puts the new axis second. For a stack, (B, T) becomes (B, 1, T), and T meets D again. `b[..., None]` puts it "
-                         "last, however many there are.")
+@ADD_TO_EACH_ROW.mistake("`b[:, None]` puts the new axis second. For a stack, (B, T) becomes (B, 1, T), and T meets D "
+                         "again. `b[..., None]` puts it last, however many there are.")
 def new_axis_second(x, b):
     return x + b[:, None]
 
 
-@ADD_TO_EACH_ROW.mistake("`reshape(-1, 1)` makes one long column of all of b, and a stack loses its items. Add a last axis instead: `b[..., None]`.")
+@ADD_TO_EACH_ROW.mistake("`reshape(-1, 1)` makes one long column of all of b, and a stack loses its items. Add a last "
+                         "axis instead: `b[..., None]`.")
 def one_long_column(x, b):
     return x + b.reshape(-1, 1)
 
 
-@ADD_TO_EACH_ROW.mistake("`.T` turns around all axes. That is right for a matrix and wrong for a stack. Give `b` a new last axis instead.")
+@ADD_TO_EACH_ROW.mistake("`.T` turns around all axes. That is right for a matrix and wrong for a stack. Give `b` a "
+                         "new last axis instead.")
 def by_transposing(x, b):
     return (x.T + b).T
 
@@ -159,7 +165,8 @@ def matmul_inputs():
     return [
         Case("small whole numbers", (np.array([[[1, 2]], [[3, 0]]]),
                                      np.array([[[5, 0, 1], [1, 3, 2]], [[2, 1, 1], [0, 4, 1]]])), axes="B T S"),
-        Case("stacks (B=2, T=3, D=4) and (B=2, D=4, S=5)", (normal(2, 3, 4, seed=9), normal(2, 4, 5, seed=10)), axes="B T S"),
+        Case("stacks (B=2, T=3, D=4) and (B=2, D=4, S=5)", (normal(2, 3, 4, seed=9), normal(2, 4, 5, seed=10)),
+             axes="B T S"),
         Case("all sizes equal", (normal(3, 3, 3, seed=11), normal(3, 3, 3, seed=12)), axes="B T S"),
         Case("a batch of one", (normal(1, 3, 4, seed=13), normal(1, 4, 2, seed=14)), axes="B T S"),
         Case("float32 numbers, a transposed view",
@@ -171,13 +178,14 @@ def matmul_inputs():
 BATCH_MATMUL = Exercise(batch_matmul, matmul_inputs)
 
 
-@BATCH_MATMUL.mistake("`np.dot` multiplies every item of the first stack with every item of the second, sentences with strangers. `@` pairs item i "
-                      "with item i.")
+@BATCH_MATMUL.mistake("`np.dot` multiplies every item of the first stack with every item of the second, sentences "
+                      "with strangers. `@` pairs item i with item i.")
 def by_dot(a, b):
     return np.dot(a, b)
 
 
-@BATCH_MATMUL.mistake("You summed over the batch as well: the products of all items were added together. Keep the axis of the batch in the result.")
+@BATCH_MATMUL.mistake("You summed over the batch as well: the products of all items were added together. Keep the "
+                      "axis of the batch in the result.")
 def summed_over_the_batch(a, b):
     return np.einsum("btd,bds->ts", a, b)
 
@@ -202,7 +210,8 @@ def swapped(a, b):
     return a @ b.swapaxes(-1, -2)
 
 
-@BATCH_MATMUL.mistake("Each product came out transposed: rows of `a` belong to the rows of the product, so T comes before S.")
+@BATCH_MATMUL.mistake("Each product came out transposed: rows of `a` belong to the rows of the product, so T comes "
+                      "before S.")
 def transposed(a, b):
     return (a @ b).swapaxes(-1, -2)
 
@@ -212,7 +221,8 @@ def always_the_first_matrix(a, b):
     return a @ b[0]
 
 
-@BATCH_MATMUL.mistake("`np.concatenate` puts the products one below the other in one tall matrix. `np.stack` makes a new axis for the batch.")
+@BATCH_MATMUL.mistake("`np.concatenate` puts the products one below the other in one tall matrix. `np.stack` makes a "
+                      "new axis for the batch.")
 def concatenated(a, b):
     return np.concatenate([x @ y for x, y in zip(a, b, strict=True)])
 

@@ -5,8 +5,8 @@ from ...softmax import log_softmax, softmax
 from ..answers.chapter_01 import surprise, with_temperature
 from ..exercise import Case, Exercise
 
-LOST_AXIS = ("`np.max` and `np.sum` dropped the axis they worked along, so their result no longer lines up with x. Keep it "
-             "with size 1: `keepdims=True`.")
+LOST_AXIS = ("`np.max` and `np.sum` drop the axis they work along, and their result no longer lines up with x. Keep "
+             "that axis, with size 1: `keepdims=True`.")
 
 
 def scores(*shape, seed=1):
@@ -30,8 +30,9 @@ def softmax_inputs():
 SOFTMAX = Exercise(softmax, softmax_inputs)
 
 
-@SOFTMAX.mistake("Your columns add up to 1; the rows should. This is the sum over the wrong axis: each row is one question, and its "
-                 "answers share 100%. Sum along `axis`, keeping the dimension so that it still lines up with the row.")
+@SOFTMAX.mistake("Your columns add up to 1; the rows should. This is the sum over the wrong axis: each row is one "
+                 "question, and its answers share 100%. Sum along `axis`, keeping the dimension so that it still "
+                 "lines up with the row.")
 def always_first_axis(x, axis=-1):
     e = np.exp(x - np.max(x, axis=0, keepdims=True))
     return e / np.sum(e, axis=0, keepdims=True)
@@ -53,15 +54,15 @@ def over_everything_naive(x, axis=-1):
     return np.exp(x) / np.sum(np.exp(x))
 
 
-@SOFTMAX.mistake("e to the power of 1000 is too big for a float and becomes inf, and inf / inf is nan. Subtract the largest "
-                 "score of each row first; the shares stay the same.")
+@SOFTMAX.mistake("e to the power of 1000 is too big for a float and becomes inf, and inf / inf is nan. Subtract the "
+                 "largest score of each row first; the shares stay the same.")
 def naive(x, axis=-1):
     e = np.exp(x)
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-@SOFTMAX.mistake("You subtract the largest score of the whole array. A row far below it becomes exp(-2000) = 0 everywhere, and 0 / 0 "
-                 "is nan. Each row needs its own largest score.")
+@SOFTMAX.mistake("You subtract the largest score of the whole array. A row far below it becomes exp(-2000) = 0 "
+                 "everywhere, and 0 / 0 is nan. Each row needs its own largest score.")
 def one_maximum_for_all(x, axis=-1):
     e = np.exp(x - np.max(x))
     return e / np.sum(e, axis=axis, keepdims=True)
@@ -84,8 +85,8 @@ def no_keepdims_naive(x, axis=-1):
     return np.exp(x) / np.sum(np.exp(x), axis=axis)
 
 
-@SOFTMAX.mistake("You divide the scores themselves by their sum. With a negative score that makes negative shares: take the exponential "
-                 "first.")
+@SOFTMAX.mistake("You divide the scores themselves by their sum. With a negative score that makes negative shares: "
+                 "take the exponential first.")
 def without_exp(x, axis=-1):
     return x / np.sum(x, axis=axis, keepdims=True)
 
@@ -95,19 +96,20 @@ def without_sum(x, axis=-1):
     return np.exp(x - np.max(x, axis=axis, keepdims=True))
 
 
-@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It cancels only if both "
-                 "have it.")
+@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It "
+                 "cancels only if both have it.")
 def shifted_below_only(x, axis=-1):
     return np.exp(x) / np.sum(np.exp(x - np.max(x, axis=axis, keepdims=True)), axis=axis, keepdims=True)
 
 
-@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It cancels only if both "
-                 "have it.")
+@SOFTMAX.mistake("You subtract the largest score above the fraction and not below it, or the other way round. It "
+                 "cancels only if both have it.")
 def shifted_above_only(x, axis=-1):
     return np.exp(x - np.max(x, axis=axis, keepdims=True)) / np.sum(np.exp(x), axis=axis, keepdims=True)
 
 
-@SOFTMAX.mistake("This is the sigmoid: it looks at each score alone, and a row does not add up to 1. Softmax compares the scores of a row.")
+@SOFTMAX.mistake("This is the sigmoid: it looks at each score alone, and a row does not add up to 1. Softmax compares "
+                 "the scores of a row.")
 def sigmoid(x, axis=-1):
     return 1 / (1 + np.exp(-x))
 
@@ -123,8 +125,8 @@ def in_place(x, axis=-1):
     return softmax(x, axis)
 
 
-@SOFTMAX.mistake("float32 in, float32 out: something in your function is float64 (a dtype you ask for, or np.float64 numbers), and in "
-                 "a big model that makes everything take twice as long.")
+@SOFTMAX.mistake("float32 in, float32 out: something in your function is float64 (a dtype you ask for, or np.float64 "
+                 "numbers), and in a big model that makes everything take twice as long.")
 def in_float64(x, axis=-1):
     return softmax(np.asarray(x, dtype=np.float64), axis)
 
@@ -166,24 +168,26 @@ def log_softmax_inputs():
 LOG_SOFTMAX = Exercise(log_softmax, log_softmax_inputs)
 
 
-@LOG_SOFTMAX.mistake("You take the logarithm of a share that was rounded to 0, and get -inf. Use the formula, which never forms the "
-                     "share: the scores minus the logarithm of the sum.")
+@LOG_SOFTMAX.mistake("You take the logarithm of a share that was rounded to 0, and get -inf. Use the formula, which "
+                     "never forms the share: the scores minus the logarithm of the sum.")
 def log_of_softmax(x, axis=-1):
     return np.log(softmax(x, axis))
 
 
-@LOG_SOFTMAX.mistake("A sum of exponentials over- or underflows for scores around 1000. Subtract the largest score of each row first.")
+@LOG_SOFTMAX.mistake("A sum of exponentials over- or underflows for scores around 1000. Subtract the largest score of "
+                     "each row first.")
 def log_without_shift(x, axis=-1):
     return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
 
 
-@LOG_SOFTMAX.mistake("You subtract the largest score inside the sum only. Subtract it from x as well, so that it cancels.")
+@LOG_SOFTMAX.mistake("You subtract the largest score inside the sum only. Subtract it from x as well, so that it "
+                     "cancels.")
 def shifted_in_sum_only(x, axis=-1):
     return x - np.log(np.sum(np.exp(x - np.max(x, axis=axis, keepdims=True)), axis=axis, keepdims=True))
 
 
-@LOG_SOFTMAX.mistake("You subtract the largest score of the whole array. In a row far below it all exponentials become 0. Each row needs "
-                     "its own largest score.")
+@LOG_SOFTMAX.mistake("You subtract the largest score of the whole array. In a row far below it all exponentials "
+                     "become 0. Each row needs its own largest score.")
 def log_one_maximum(x, axis=-1):
     shifted = x - np.max(x)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
@@ -209,7 +213,8 @@ def log_first_axis(x, axis=-1):
     return log_softmax(x, 0)
 
 
-@LOG_SOFTMAX.mistake("You always work along the last axis. The caller may ask for another one: use the argument `axis`.")
+@LOG_SOFTMAX.mistake("You always work along the last axis. The caller may ask for another one: use the argument "
+                     "`axis`.")
 def log_last_axis(x, axis=-1):
     return log_softmax(x)
 
@@ -232,7 +237,8 @@ def log_no_keepdims_in_sum(x, axis=-1):
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis))
 
 
-@LOG_SOFTMAX.mistake("You return the shifted scores. What is left to subtract is the logarithm of the sum of their exponentials.")
+@LOG_SOFTMAX.mistake("You return the shifted scores. What is left to subtract is the logarithm of the sum of their "
+                     "exponentials.")
 def only_shifted(x, axis=-1):
     return x - np.max(x, axis=axis, keepdims=True)
 
@@ -277,7 +283,8 @@ def temperature_inputs():
 WITH_TEMPERATURE = Exercise(with_temperature, temperature_inputs)
 
 
-@WITH_TEMPERATURE.mistake("You multiply by the temperature, so a high one makes the choice bolder. Divide: a high temperature evens out.")
+@WITH_TEMPERATURE.mistake("You multiply by the temperature, so a high one makes the choice bolder. Divide: a high "
+                          "temperature evens out.")
 def multiplied(x, temperature, axis=-1):
     return softmax(x * temperature, axis)
 
@@ -287,14 +294,14 @@ def divided_late(x, temperature, axis=-1):
     return softmax(x, axis) / temperature
 
 
-@WITH_TEMPERATURE.mistake("These are the shares at temperature 1, whatever the temperature. (Subtracting it from every score "
-                          "changes nothing either: only differences count.) Divide the scores by it.")
+@WITH_TEMPERATURE.mistake("These are the shares at temperature 1, whatever the temperature. (Subtracting it from "
+                          "every score changes nothing either: only differences count.) Divide the scores by it.")
 def ignored(x, temperature, axis=-1):
     return softmax(x, axis)
 
 
-@WITH_TEMPERATURE.mistake("Powers of the shares are right on paper, but a share that was rounded to 0 stays 0 at any temperature. Divide "
-                          "the scores, before softmax.")
+@WITH_TEMPERATURE.mistake("Powers of the shares are right on paper, but a share that was rounded to 0 stays 0 at any "
+                          "temperature. Divide the scores, before softmax.")
 def power_of_shares(x, temperature, axis=-1):
     p = softmax(x, axis) ** (1 / temperature)
     return p / p.sum(axis=axis, keepdims=True)
@@ -353,8 +360,8 @@ def through_softmax(x, truth):
     return -np.log(softmax(x)[np.arange(len(truth)), truth])
 
 
-@SURPRISE.mistake("`[:, truth]` takes all of these columns from every row. Pick one entry of each row: index with the row numbers and "
-                  "with truth, two arrays of length T.")
+@SURPRISE.mistake("`[:, truth]` takes all of these columns from every row. Pick one entry of each row: index with the "
+                  "row numbers and with truth, two arrays of length T.")
 def all_columns(x, truth):
     return -log_softmax(x)[:, truth]
 
@@ -364,7 +371,8 @@ def whole_rows(x, truth):
     return -log_softmax(x)[truth]
 
 
-@SURPRISE.mistake("This is the average over all predictions. One surprise for each prediction is asked for, shape (T,).")
+@SURPRISE.mistake("This is the average over all predictions. One surprise for each prediction is asked for, shape "
+                  "(T,).")
 def averaged(x, truth):
     return np.mean(surprise(x, truth))
 
@@ -394,12 +402,14 @@ def one_minus_share(x, truth):
     return 1 - softmax(x)[np.arange(len(truth)), truth]
 
 
-@SURPRISE.mistake("These are the scores with the sign turned. They have to become logarithms of shares first: `log_softmax`.")
+@SURPRISE.mistake("These are the scores with the sign turned. They have to become logarithms of shares first: "
+                  "`log_softmax`.")
 def minus_score(x, truth):
     return -x[np.arange(len(truth)), truth]
 
 
-@SURPRISE.mistake("You normalized down the columns. Each row is one prediction: its shares add up to 1 along the last axis.")
+@SURPRISE.mistake("You normalized down the columns. Each row is one prediction: its shares add up to 1 along the last "
+                  "axis.")
 def wrong_axis_of_surprise(x, truth):
     return -log_softmax(x, axis=0)[np.arange(len(truth)), truth]
 

@@ -146,7 +146,7 @@ def surprise_curve(points):
         axes.plot(p, surprise, "o", color=INK, clip_on=False)
         offset, side = ((6, 10), "right") if p > 0.75 else ((8, 6), "left")
         axes.annotate(f"{label}: {surprise:.2f} nats", (p, surprise), offset, textcoords="offset points", ha=side)
-    named = ", ".join(f"{label} with p {p:g} is {s:.2f} nats" for label, (p, s) in points.items())
+    named = ", ".join(f"{label} with p {p:.3f} is {s:.2f} nats" for label, (p, s) in points.items())
     show(fig, f"The curve of -log p falls from infinity at p = 0 to zero at p = 1; {named}.")
 
 
@@ -184,7 +184,7 @@ def surprise_by_temperature(temperatures, surprises, knows_nothing):
     fig = Figure(figsize=(7, 3.2))
     axes = fig.add_axes((0.1, 0.17, 0.86, 0.76))
     axes.axhline(knows_nothing, color=MUTED, linestyle="--", linewidth=1.2)
-    axes.text(temperatures[0], knows_nothing, f"knows nothing: {knows_nothing:.2f}", va="bottom", color=MUTED)
+    axes.text(1, knows_nothing, f"knows nothing: {knows_nothing:.2f}", va="bottom", ha="center", color=MUTED)
     axes.plot(temperatures, surprises, color=ACCENT, marker="o")
     axes.annotate(f"{surprises[best]:.2f} at temperature {temperatures[best]:g}", (temperatures[best], surprises[best]),
                   (0, -14), textcoords="offset points", ha="center", va="top", color=shade(ACCENT), weight="bold")
