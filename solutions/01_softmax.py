@@ -180,8 +180,8 @@ figures.axis_picture(table, softmax)
 
 # %% [markdown]
 # Both are full of positive numbers, both have the right shape, and both add up to 1 *somewhere*. A test that sums up
-# and looks for 1 in the wrong place would let the second one through. This is the commonest bug in code about
-# attention.
+# and looks for 1 in the wrong place would let the second one through. When you check your own code, sum over
+# the axis that you meant.
 #
 # ### Break it: large scores
 #
@@ -197,7 +197,7 @@ with np.errstate(all="ignore"):
 print("yours", softmax(large).round(3))
 
 # %% [markdown]
-# `inf / inf` is `nan`, *not a number*. One `nan` in a training step spreads to every parameter of a model.
+# `inf / inf` is `nan`, *not a number*. Every number computed from it is `nan` too.
 #
 # ### The score of minus infinity
 #
