@@ -256,7 +256,8 @@ def _server(root, scratch, env):
     places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_PATH": "share",
               "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
               "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}
-    env = {**os.environ, "SCRATCHFORMER_MY_CODE": str(scratch / "my_code"), **{name: str(scratch / folder) for name, folder in places.items()}, **env}
+    places["SCRATCHFORMER_MY_CODE"] = "my_code"
+    env = {**os.environ, **{name: str(scratch / folder) for name, folder in places.items()}, **env}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
                "--ip=127.0.0.1", "--ServerApp.port=0", "--IdentityProvider.token=lab", f"--ServerApp.root_dir={root}",
                f"--FileCheckpoints.checkpoint_dir={scratch / 'checkpoints'}", "--LabApp.extension_manager=readonly"]

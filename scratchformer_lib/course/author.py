@@ -566,14 +566,14 @@ import numpy as np
 # %% [markdown]
 # A small case by hand; the formula; then:
 #
-# **Exercise {short}.1.** Write `double(x)`. It takes an array of any shape and returns twice its entries:
-# `double(np.array([1.0, 2.0]))` gives `[2.0, 4.0]`. It took us one line.
+# **Exercise {short}.1.** Write `{name}(x)`. It takes an array of any shape and returns twice its entries:
+# `{name}(np.array([1.0, 2.0]))` gives `[2.0, 4.0]`. It took us one line.
 #
 # <details><summary>Hint</summary>What is a number plus itself?</details>
 
 # %%
 #| export
-def double(x):
+def {name}(x):
     """Return twice x.
 
     x: any shape. Returns an array of the same shape.
@@ -583,13 +583,13 @@ def double(x):
     ### END SOLUTION
 
 # %%
-check(double)
+check({name})
 '''
 
 NEW_CHECKS = '''"""The exercises of chapter {number}."""
 import numpy as np
 
-from ...{name} import double
+from ...{name} import {name}
 from ..exercise import Case, Exercise
 
 
@@ -599,30 +599,30 @@ def inputs():
             Case("a matrix", (rng.standard_normal((2, 3)),), axes="T D")]
 
 
-DOUBLE = Exercise(double, inputs)
+TWICE = Exercise({name}, inputs)
 
 
-@DOUBLE.mistake("You squared it: 3 becomes 9, and should become 6.")
+@TWICE.mistake("You squared it: 3 becomes 9, and should become 6.")
 def squared(x):
     return x * x
 
 
-@DOUBLE.mistake("You changed nothing: x came back as it was.")
+@TWICE.mistake("You changed nothing: x came back as it was.")
 def unchanged(x):
     return x
 
 
-@DOUBLE.mistake("You halved it. Multiply by 2.")
+@TWICE.mistake("You halved it. Multiply by 2.")
 def halved(x):
     return x / 2
 
 
-@DOUBLE.alternative
+@TWICE.alternative
 def by_adding(x):
     return x + x
 
 
-@DOUBLE.alternative
+@TWICE.alternative
 def by_dividing(x):
     return x / 0.5
 '''
