@@ -189,7 +189,7 @@ def admit(answers, exercises, shipped=SHIPPED):
         asked, reason = failing
         culprit = next((name for name in admitted if passes(asked, without(admitted, name), modules, shipped)),
                        asked.name if asked.name in admitted else list(admitted)[-1])
-        where = "" if culprit == asked.name else f"with it, `{asked.name}` no longer works: "
+        where = "" if culprit == asked.name else f"With it, `{asked.name}` no longer works: "
         refused[culprit] = where + reason
         del admitted[culprit]
     return admitted, refused

@@ -1,0 +1,288 @@
+"""The learner's own code: from the notebook into my_code/, and from there into later chapters."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchformer_lib.course import reference
+
+carry = reference("carry")
+ROOT = Path(__file__).resolve().parents[1]
+
+BEGIN = "from scratchformer_lib.course import begin, check, progress, solution\nbegin({})"
+ONE = BEGIN.format('"01"')
+MINE = BEGIN.format('"03", mine=True')
+SOFTMAX = """
+def softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)"""
+
+# A later module, for what learners write to be used by.
+ATTENTION = '''"""A later chapter's module."""
+import math
+
+from .softmax import softmax
+
+
+def weights_of(q, k):
+    """q: (..., T, d_k). k: (..., S, d_k). Returns (..., T, S)."""
+    return softmax(q @ k.swapaxes(-1, -2) * (1 / math.sqrt(q.shape[-1])))
+
+
+class Table:
+    """rows: (T, D)."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def look_up(self, i):
+        return self.rows[i]
+'''
+CHECKS = '''import numpy as np
+
+from ...attention import Table, weights_of
+from ..exercise import Case, Exercise
+
+
+def inputs():
+    rng = np.random.default_rng(0)
+    return [Case("S=7", (rng.standard_normal((2, 3, 4, 5)), rng.standard_normal((2, 3, 7, 5))), axes="B H T S")]
+
+
+WEIGHTS = Exercise(weights_of, inputs)
+TABLE = Exercise(Table, lambda: [Case("row 1", (np.arange(6.0).reshape(3, 2),), axes="D")],
+                 call=lambda f, case: f(*case.args).look_up(1))
+'''
+
+RUNNER = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+shell = InteractiveShell.instance(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
+for cell in json.loads(sys.argv[1]):
+    result = shell.run_cell(cell, store_history=True, silent=False)
+"""
+
+
+@pytest.fixture
+def course(tmp_path):
+    """The package with a later chapter, in a folder of its own; nothing is solved yet."""
+    shutil.copytree(ROOT / "scratchformer_lib", tmp_path / "scratchformer_lib",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "scratchformer_lib/attention.py").write_text(ATTENTION)
+    (tmp_path / "scratchformer_lib/course/checks/chapter_03.py").write_text(CHECKS)
+    return tmp_path
+
+
+def run(course, *cells):
+    """Run cells in a fresh IPython, as a notebook would; return all that it prints."""
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code"),
+           "IPYTHONDIR": str(course / "ipython"), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+    cells = json.dumps(["import numpy as np", *cells])
+    done = subprocess.run([sys.executable, "-c", RUNNER, cells], cwd=course, env=env, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def saved(course, name):
+    return (course / "my_code" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def test_a_passed_function_is_saved_and_used_by_later_modules(course):
+    printed = run(course, ONE, SOFTMAX.replace("    e =", "    # my own words\n    e ="), "check(softmax)")
+    assert "softmax: passed" in printed and "Saved to my_code/softmax.py." in printed
+    assert saved(course, "softmax").startswith("# softmax: exercise 1.1 of ScratchFormer ")
+    printed = run(course, MINE, "import inspect\nfrom scratchformer_lib import attention\n"
+                  "print(inspect.getsource(attention.softmax))",
+                  "print(attention.weights_of(np.eye(2), np.eye(2)).sum())")
+    assert "`softmax`: yours" in printed and "`log_softmax`: the course's" in printed
+    assert "# my own words" in printed and "2.0" in printed
+
+
+def test_a_wrong_answer_is_not_saved(course):
+    printed = run(course, ONE, "def softmax(x, axis=-1):\n    return x", "check(softmax)")
+    assert "NotPassed" in printed or "softmax: wrong" in printed
+    assert not (course / "my_code").exists()
+
+
+def test_a_class_is_saved_and_used(course):
+    run(course, BEGIN.format('"03"'), "from dataclasses import dataclass",
+        "@dataclass\nclass Table:\n    rows: object\n    def look_up(self, i):\n        return self.rows[i, :]",
+        "check(Table)")
+    assert "from dataclasses import dataclass" in saved(course, "Table")
+    printed = run(course, MINE, "from scratchformer_lib.attention import Table\nprint(Table(np.eye(2)))")
+    assert "`Table`: yours" in printed and "Table(rows=array" in printed
+
+
+def test_helpers_and_imports_of_other_cells_come_along(course):
+    run(course, ONE, "import numpy as numpy_by_another_name\nfrom math import exp as unused, inf",
+        "def largest(x, axis):\n    return numpy_by_another_name.max(x, axis=axis, keepdims=True)",
+        "shifted = lambda x, axis: x - largest(x, axis) + (0 if inf else 1)",
+        "def softmax(x, axis=-1):\n    # my own words\n    e = np.exp(shifted(x, axis))\n"
+        "    return e / e.sum(axis, keepdims=True)", "check(softmax)")
+    text = saved(course, "softmax")
+    assert "import numpy as numpy_by_another_name" in text and "from math import inf" in text
+    assert "unused" not in text and "# my own words" in text
+    assert text.index("def largest") < text.index("shifted = lambda") < text.index("def softmax")
+    assert "`softmax`: yours" in run(course, MINE)
+
+
+def test_a_solved_function_that_another_one_uses_is_not_copied_into_the_library_twice(course):
+    run(course, ONE, SOFTMAX, "check(softmax)",
+        "def log_softmax(x, axis=-1):\n    m = x.max(axis, keepdims=True)\n"
+        "    return x - m + np.log(softmax(x, axis).max(axis, keepdims=True))", "check(log_softmax)")
+    printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
+    assert printed.count("`: yours") == 2
+    assert printed.count("def softmax") == 1
+
+
+def test_two_helpers_of_one_name_are_kept_apart(course):
+    run(course, ONE, "def helper(x, axis):\n    return x - x.max(axis, keepdims=True)",
+        "def softmax(x, axis=-1):\n    e = np.exp(helper(x, axis))\n    return e / e.sum(axis, keepdims=True)",
+        "check(softmax)")
+    run(course, ONE, "def helper(x, axis):\n    return np.logaddexp.reduce(x, axis=axis, keepdims=True)",
+        "def log_softmax(x, axis=-1):\n    return x - helper(x, axis)", "check(log_softmax)")
+    printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
+    assert printed.count("`: yours") == 2
+    assert "def helper(x, axis):" in printed and "def helper_log_softmax(x, axis):" in printed
+    assert "return x - helper_log_softmax(x, axis)" in printed
+
+
+@pytest.mark.parametrize("cells, words", [
+    (["scale = 1.0", "def softmax(x, axis=-1):\n    e = np.exp((x - x.max(axis, keepdims=True)) * scale)\n"
+      "    return e / e.sum(axis, keepdims=True)"], "it uses `scale`, a variable of this notebook"),
+    (["def softmax(x, axis=-1):\n    return solution and _softmax(x, axis)",
+      SOFTMAX.replace("def softmax", "def _softmax")], "it uses `solution`, a tool of the course and not of"),
+    (["from numpy import *", "def softmax(x, axis=-1):\n    e = exp(x - x.max(axis, keepdims=True))\n"
+      "    return e / e.sum(axis, keepdims=True)"], "a star import hides where names come from"),
+    (["import functools", SOFTMAX.replace("softmax", "other"), "softmax = functools.partial(other)"],
+     "`softmax` is not written with `def`"),
+    ([SOFTMAX, "def f(x, axis=-1):\n    return softmax(x, axis)\nf.__name__ = 'softmax'", "check(f)"],
+     "it is not called `softmax` here"),
+])
+def test_what_cannot_be_carried_is_passed_and_told_so(course, cells, words):
+    printed = run(course, ONE, *cells, *([] if "check(f)" in cells else ["check(softmax)"]))
+    assert "softmax: passed" in printed and "Passed, but not carried into later chapters: " in printed
+    assert words in printed
+    assert not (course / "my_code").exists()
+
+
+def test_the_courses_own_function_is_not_taken_for_the_learners(course):
+    printed = run(course, ONE, "from scratchformer_lib.softmax import softmax", "check(softmax)")
+    assert "This is the course's own function" in printed
+    assert not (course / "my_code").exists()
+
+
+def test_a_cell_that_failed_before_its_definition_does_not_count(course):
+    run(course, ONE, SOFTMAX, "1 / 0\ndef softmax(x, axis=-1):\n    return 'never ran'", "check(softmax)")
+    assert "never ran" not in saved(course, "softmax")
+
+
+@pytest.mark.parametrize("text, words", [
+    (b"def softmax(x, axis=-1:\n", "it is not Python"),
+    (b"# softmax: exercise 1.1 of ScratchFormer 0.1.0\nimport numpy as np\n\n\ndef soft", "it is not Python"),
+    (b"", "it does not define `softmax`"),
+    (b"\xff\xfe\x00", "it is not Python"),
+    (b"import numpy as np\nprint('hello')\n", "line 2 is neither an import nor a definition"),
+    (b"import no_such_module\n\n\ndef softmax(x, axis=-1):\n    return x\n", "No module named 'no_such_module'"),
+    (b"def softmax(x, axis=-1):\n    return x\n", "three scores: the numbers differ"),
+    (b"# softmax: exercise 1.1 of ScratchFormer 0.0.3, as it passed its check.\ndef softmax(x):\n    return x\n",
+     "It was saved by version 0.0.3 of the course."),
+])
+def test_a_broken_stale_or_half_written_file_is_named_and_set_aside(course, text, words):
+    (course / "my_code").mkdir()
+    (course / "my_code/softmax.py").write_bytes(text)
+    printed = run(course, MINE, "from scratchformer_lib.softmax import softmax\nprint(softmax(np.zeros(4)))")
+    assert "`softmax`: set aside." in printed and words in printed
+    assert "`softmax`: the course's" in printed and "[0.25 0.25 0.25 0.25]" in printed
+    assert (course / "my_code/set_aside/softmax-0.py").read_bytes() == text
+
+
+def test_an_exercise_that_the_course_no_longer_has_is_named(course):
+    (course / "my_code").mkdir()
+    (course / "my_code/old_exercise.py").write_text("def old_exercise(x):\n    return x\n")
+    assert "of the course has no exercise of this name" in run(course, MINE)
+
+
+def test_a_function_that_passes_its_check_and_breaks_a_later_module_is_named(course):
+    run(course, ONE, SOFTMAX.replace("def softmax(x, axis=-1):", "def softmax(x, axis=-1):\n    if x.shape[-1] == 7:\n"
+                                     "        return x"), "check(softmax)")
+    printed = run(course, MINE, "from scratchformer_lib import attention\nprint(attention.softmax(np.zeros(7)).sum())")
+    assert "`softmax`: set aside. With it, `weights_of` no longer works: S=7: the numbers differ" in printed
+    assert "`softmax`: the course's" in printed
+
+
+def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
+    """A wrong softmax in the library's place must not make a wrong answer pass."""
+    printed = run(course, ONE, "import scratchformer_lib.softmax as library", "library.softmax = lambda x, axis=-1: x",
+                  "def softmax(x, axis=-1):\n    return x", "check(softmax)")
+    assert "softmax: not yet" in printed
+
+
+def test_begin_is_idempotent_and_says_when_it_is_too_late(course):
+    run(course, ONE, SOFTMAX, "check(softmax)")
+    printed = run(course, MINE, MINE, "import scratchformer_lib.softmax", MINE, BEGIN.format('"03"'))
+    assert printed.count("`softmax`: yours") == 3
+    assert printed.count("Restart the kernel") == 1         # the last cell, which wants the course's functions back
+    printed = run(course, "import scratchformer_lib.softmax", MINE)
+    assert "Restart the kernel" in printed and "scratchformer_lib.softmax is loaded already" in printed
+    assert "`softmax`: yours" not in printed
+
+
+def test_the_switch_is_not_kept(course):
+    run(course, ONE, SOFTMAX, "check(softmax)")
+    run(course, MINE)
+    printed = run(course, BEGIN.format('"03"'), "from scratchformer_lib import softmax\nprint(softmax.__file__)")
+    assert "scratchformer_mine" not in printed
+
+
+def test_an_unknown_chapter_is_named(course):
+    assert "there is no chapter '42'; there are 00, 01, 03" in run(course, BEGIN.format('"42"'))
+
+
+def test_progress_tells_what_is_solved(course):
+    printed = run(course, ONE, SOFTMAX, "check(softmax)", "progress()")
+    assert "1 of 9 exercises solved" in printed and "softmax solved, log_softmax" in printed
+
+
+def test_one_file_of_the_learners_own_functions_runs(course):
+    run(course, ONE, "import numpy as xp", SOFTMAX.replace("np.", "xp."), "check(softmax)")
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
+                          capture_output=True, text=True)
+    assert "with your softmax" in done.stdout, done.stderr
+    file = course / "my_transformer.py"
+    text = file.read_text()
+    assert "e = xp.exp(x" in text and "import scratchformer" not in text and "from ." not in text
+    ran = subprocess.run([sys.executable, "-I", str(file), "the cat"], capture_output=True, text=True, cwd="/")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["the", "50.0%", "cat", "50.0%"]
+
+
+def test_reset_backs_up_and_restores(tmp_path):
+    for folder in ("scratchformer_lib", "chapters", "solutions"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "chapters/01_softmax.ipynb"
+    fresh = path.read_bytes()
+    path.write_text("my work")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    env.pop("SCRATCHFORMER_MY_CODE", None)
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "reset", "01"], cwd=tmp_path, env=env,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == fresh
+    (backup,) = (tmp_path / "my_code/notebooks").glob("01_softmax-*.ipynb")
+    assert backup.read_text() == "my work"
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "reset", "77"], cwd=tmp_path, env=env,
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and "there is no chapter '77'" in done.stderr
+
+
+def test_free_names_are_those_of_the_module_and_not_of_the_function():
+    text = "@decorated\ndef f(a, b=default):\n    c = a + helper(b)\n    return [c * d for d in outer] + [len(c)]"
+    assert carry.free_names(text) - {"f"} == {"decorated", "default", "helper", "outer", "len"}
