@@ -89,12 +89,12 @@ def test_the_temperature_slider_changes_the_picture_and_not_its_size(jupyter, pi
     assert picture(jupyter, cell) != before
     after = jupyter.cell(cell).locator("img").first.bounding_box()
     assert (after["width"], after["height"]) == (size["width"], size["height"])
+    for theme in ("dark", "light"):
+        jupyter.theme(theme)
+        jupyter.screenshot(pictures / f"temperature-{theme}.png", cell, whole=True)
     for key in ("Home", "End"):
         jupyter.nudge(cell, key)
         assert "No picture" not in card(jupyter, cell)
-    for theme in ("light", "dark"):
-        jupyter.theme(theme)
-        jupyter.screenshot(pictures / f"temperature-{theme}.png", cell, whole=True)
 
 
 def test_the_map_lights_up_with_what_is_solved(jupyter, pictures):

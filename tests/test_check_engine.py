@@ -59,7 +59,7 @@ class Returned:
     (np.array([None, None, None]), "Expected dtype float64, got object"),
     (np.full(3, np.nan), "got nan"),
     (np.array([0.659, 0.242, np.inf]), "got inf"),
-    (np.ma.masked_all(3), "umbers differ"),
+    (np.ma.masked_all(3), "numbers differ"),
         ((x for x in "abc"), "got a generator"),
     (Returned, "got a type"),
 ])
@@ -92,7 +92,7 @@ def test_the_worst_entry_is_told(capsys):
         return y
     text, _ = shown(off_by_a_little, capsys)
     assert "Case 2 of 8, scores of shape (T=3, S=4): `softmax(x)`" in text
-    assert "(1 of 12 entries differ; the worst:) at T 2, S 3 expected" in text
+    assert "1 of 12 numbers differ; the worst, at T 2, S 3: expected" in text
 
 
 @pytest.mark.parametrize("f, words", [
@@ -151,7 +151,7 @@ def test_a_view_of_the_input_is_judged_by_its_values(capsys):
         return x.T[0].T
     text, end = shown(row_sums, capsys)
     assert end == "row_sums: wrong"
-    assert "at T 0 expected 4, got 1" in text
+    assert "the worst, at T 0: expected 4, got 1" in text
 
 
 def test_what_it_prints_is_folded_into_the_card(capsys):
@@ -234,7 +234,7 @@ def test_trees_of_arrays_are_compared_in_order():
     assert "expected 2 values, got an array" in compare(expected, np.zeros(2), axes).text
     assert "in [1], expected a dict with keys ['weights']" in compare(expected, (np.zeros((2, 3)), {}), axes).text
     other = (np.zeros((2, 3)), {"weights": np.zeros(4)})
-    assert "in [1], in ['weights'], the numbers differ" in compare(expected, other, axes).text
+    assert "in [1], in ['weights'], 4 of 4 numbers differ" in compare(expected, other, axes).text
     assert "expected shape (T=2, D=3), got (3, 2)" in compare(expected, (np.zeros((3, 2)), {}), axes).text
 
 

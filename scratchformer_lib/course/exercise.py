@@ -311,10 +311,9 @@ def compare_values(expected, got, axes, where):
     names = axes.split() if isinstance(axes, str) else []
     place = ", ".join(f"{name} {i}" for name, i in zip(names, index, strict=True)) if len(names) == expected.ndim else \
         str(list(map(int, index)))
-    at = f" at {place}" if expected.ndim else ""
-    share = f" ({off.sum()} of {off.size} entries differ; the worst:)" if off.size > 1 else ""
+    what = f"{off.sum()} of {off.size} numbers differ; the worst, at {place}:" if expected.ndim else "the number differs:"
     wanted, given = (f"{x[index]:.6g}" if x.dtype.kind in "fc" else str(x[index]) for x in (expected, got))
-    return Difference(f"{where}the numbers differ{share}{at} expected {wanted}, got {given}", expected, got)
+    return Difference(f"{where}{what} expected {wanted}, got {given}", expected, got)
 
 
 def shape_text(shape, axes=""):
