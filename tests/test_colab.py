@@ -1,4 +1,4 @@
-"""The chapters with Colab's versions, where the course was never installed. The stand-in: an environment of its pins."""
+"""The chapters with Colab's versions, where the course was never installed; the stand-in is an environment of pins."""
 import json
 import os
 import shutil

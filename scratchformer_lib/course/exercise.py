@@ -94,12 +94,15 @@ class TimedOut(BaseException):
 def attempts(exercise, f, seconds=None):
     """Run f on every case, and keep what came back. A case that runs out of time is the last one tried."""
     cases, done = exercise.inputs(), []
+
+    def run():
+        for case, untouched in zip(cases, exercise.inputs(), strict=True):
+            done.append(attempt(exercise, f, case, untouched))
+            if done[-1].error and done[-1].error.kind == "TimedOut":
+                break
+
     try:
-        with time_limit(seconds or TIME_LIMIT):
-            for case, untouched in zip(cases, exercise.inputs(), strict=True):
-                done.append(attempt(exercise, f, case, untouched))
-                if done[-1].error and done[-1].error.kind == "TimedOut":
-                    break
+        within(seconds or TIME_LIMIT, run)
     except TimedOut:                    # it came between two cases
         if len(done) < len(cases):
             done.append(Attempt(error=Failure("TimedOut", "")))
@@ -144,9 +147,8 @@ def quiet():
         yield
 
 
-@contextlib.contextmanager
-def time_limit(seconds):
-    """Raise TimedOut in this thread when the time is over, again every second until it gets through.
+def within(seconds, run):
+    """Call run(); raise TimedOut in it when the time is over, again every second until it gets through.
 
     It gets through between two steps of Python code: a loop is interrupted; one long call into compiled code (a huge
     matrix product, time.sleep) is only once it returns, and `while True: try: ... except: pass` never is.
@@ -164,10 +166,10 @@ def time_limit(seconds):
                     throw(ctypes.py_object(TimedOut))
             pause = 1.0
 
-    threading.Thread(target=watch, daemon=True).start()
     try:                                # TimedOut may strike on the way out too, but not twice within a second,
         try:                            # so one of the two lines that set `done` is reached
-            yield
+            threading.Thread(target=watch, daemon=True).start()
+            run()
         finally:
             done.set()
     finally:
@@ -311,7 +313,9 @@ def compare_values(expected, got, axes, where):
     names = axes.split() if isinstance(axes, str) else []
     place = ", ".join(f"{name} {i}" for name, i in zip(names, index, strict=True)) if len(names) == expected.ndim else \
         str(list(map(int, index)))
-    what = f"{off.sum()} of {off.size} numbers differ; the worst, at {place}:" if expected.ndim else "the number differs:"
+    what = "the number differs:"
+    if expected.ndim:
+        what = f"{off.sum()} of {off.size} numbers differ; the worst, at {place}:"
     wanted, given = (f"{x[index]:.6g}" if x.dtype.kind in "fc" else str(x[index]) for x in (expected, got))
     return Difference(f"{where}{what} expected {wanted}, got {given}", expected, got)
 
