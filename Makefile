@@ -28,7 +28,8 @@ clean:
 
 # A stamp says that an installation went through to its end.
 .venv/course.stamp .venv/test.stamp: .venv/%.stamp: pyproject.toml $(python)
-	$(python) -m pip install --disable-pip-version-check -e ".[$*]"
+	@echo "Installing what the $* needs into .venv; this takes about half a minute ..."
+	@$(python) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
 $(python):

@@ -46,12 +46,13 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 # ## 1. Where we are going
 #
 # The drawing above is the map of the Transformer (Vaswani et al., "Attention is all you need", 2017). Text goes in at
-# the bottom and comes out as probabilities at the top. Every box has the number of the chapter in which you build it,
-# and it lights up when you have. You do not have to understand any of it yet.
+# the bottom; at the top comes out how likely each word is to be the next. A box with a number is built in that chapter,
+# and lights up when you have built it. (Chapter 00 makes tools, and lights none.) You do not have to understand any of
+# it yet.
 #
-# The part in the middle, *attention*, lets each word look at the other words and take something from those that matter
-# to it. Here is one such moment. The numbers behind it were set by hand, to make a point; from chapter 04 on, trained
-# ones take their place.
+# The panel on the right of the map enlarges one box, *attention*. It lets each word look at the other words and take
+# something from those that matter to it. Here is one such moment. The numbers behind it were set by hand, to make a
+# point; from chapter 04 on, trained ones take their place.
 
 # %%
 weights = figures.attention_by_hand()
@@ -63,10 +64,10 @@ weights = figures.attention_by_hand()
 #
 # ### The ladder
 #
-# Pictures of attention are easy to draw and easy to believe. So every picture of this course says which rung of this
-# ladder it stands on:
+# Pictures of attention are easy to draw and easy to believe. So every picture of attention in this course says which
+# rung of this ladder it stands on. The one above stands on the first:
 #
-# 1. **your code with weights set by hand** (up to chapter 03): you know why each number is what it is;
+# 1. **weights set by hand** (up to chapter 03): you know why each number is what it is, and soon the code is yours;
 # 2. **our trained weights** (chapters 04 to 08): small models that this course trained, run by your code;
 # 3. **your weights** (chapter 10): you train them;
 # 4. **your text** (chapter 14): you train a model on a text that you choose;
@@ -88,9 +89,11 @@ weights = figures.attention_by_hand()
 # - *wrong*, with the first thing that differs, and where we know it, the mistake that leads there;
 # - *crashed*, with the error and your line that raised it.
 #
-# When you are stuck, open a hint. To see our answer, run `solution(row_sums)` in a new cell. What has passed is saved
-# to a folder of your own, and `progress()` in a new cell shows it on the map. Cells that come after an exercise use
-# your function, so solve the exercises in order.
+# Run the cell of your function before you check it: `check` judges the version that ran last. When you are stuck, open
+# a hint. To see our answer, run `solution("row_sums")` in a new cell. What has passed is saved to a folder of your own,
+# and `progress()` in a new cell shows it. Cells that come after an exercise use your function, so solve the exercises
+# in order. In later chapters, `begin("05", mine=True)` in the first cell makes the library run on the functions that
+# you wrote.
 #
 # ## 2. Arrays, axes, shapes
 #
@@ -106,12 +109,12 @@ print("shape", x.shape)
 
 # %% [markdown]
 # The **shape** lists the sizes of the **axes**. Axis 0 runs down the rows: T=3 words. Axis 1 runs along a row: D=4
-# numbers a word. Counted from the end, the same two are axis -2 and axis -1, and this is how we shall mostly count,
+# numbers per word. Counted from the end, the same two are axis -2 and axis -1, and this is how we shall mostly count,
 # because we often put more axes *in front*: B=2 such sentences, a **batch**, have the shape (B=2, T=3, D=4), and the
 # numbers of a word are still axis -1.
 #
-# The course uses one alphabet for sizes, everywhere: B for the batch, T for the length of a text, D for the numbers a
-# word.
+# The course uses one alphabet for sizes, everywhere: B for the batch, T for the length of a text, D for the numbers per
+# word; S for a second length, where there are two; n_vocab for the number of words that a model knows.
 #
 # To sum *over* an axis is to make it disappear. **Predict:** which shapes will these two have, and which numbers?
 
@@ -200,8 +203,8 @@ print(a + b)
 figures.broadcasting_widget()
 
 # %% [markdown]
-# Now give each row a number of its own. In the next chapter you need this at once: `softmax` takes from every row that
-# row's largest number. By hand, with `b = [100, 200, 300]`, one number for each of our three words:
+# Now give each row a number of its own. In the next chapter you need the idea at once: `softmax` subtracts from every
+# row that row's own largest number. By hand, with `b = [100, 200, 300]`, one number for each of our three words:
 #
 # ```
 # [[1, 0, 2, 1],     + 100        [[101, 100, 102, 101],
@@ -210,8 +213,8 @@ figures.broadcasting_widget()
 # ```
 #
 # **Exercise 0.2.** Write `add_to_each_row(x, b)`. It takes `x` of shape (T, D) and `b` of shape (T,), and adds `b[t]`
-# to every number of row `t`. It must also take a stack: `x` of shape (B, T, D) with `b` of shape (B, T). It returns the
-# shape of `x`, and leaves `x` as it is. It took us one line.
+# to every number of row `t`. It must also take a stack: `x` of shape (B, T, D) with `b` of shape (B, T). It returns a
+# new array of the same shape as `x`, and leaves `x` as it is. It took us one line.
 #
 # <details><summary>Hint: what has to line up</summary>
 #
@@ -351,7 +354,7 @@ print("shape by np.dot      ", np.dot(left, right).shape)
 # These three are nearly enough for attention. The picture at the beginning had a row of four numbers for what each word
 # looks for, its *query*, and a row of four for what it offers, its *key*. A query times a key is a score; the scores of
 # a row become shares. Why that is a good idea is the subject of chapters 01 and 03. That it is made of your functions
-# you can see now.
+# you can see now; you need not follow each step yet.
 
 # %%
 def shares_of(queries, keys):
@@ -379,12 +382,13 @@ milliseconds = 1000 * (time.perf_counter() - start)
 
 print("shares  ", shares.shape, "  every row adds up to 1:", np.allclose(row_sums(shares), 1))
 print("mixtures", mixtures.shape)
-print(f"{2 * 2 * 64 * 50 * 50 * 128 / 1e6:.0f} million multiplications and additions in {milliseconds:.0f} ms")
+work = 2 * 2 * 64 * 50 * 50 * 128       # two products; one multiplication and one addition for each b, t, s and d
+print(f"{work / 1e6:.0f} million multiplications and additions in {milliseconds:.0f} ms")
 
 # %% [markdown]
 # ### Test yourself
 #
-# <details><summary>Which shape has (2, 1, 4) plus (3, 1)?</summary>
+# <details><summary>What is the shape of (2, 1, 4) plus (3, 1)?</summary>
 #
 # (2, 3, 4). From the right: 4 and 1 make 4, 1 and 3 make 3, 2 and nothing make 2.
 #

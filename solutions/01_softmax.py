@@ -67,9 +67,9 @@ below_zero = np.array([2.0, 1.0, -1.0])
 below_zero / below_zero.sum()
 
 # %% [markdown]
-# A share of -50% is no share, and the first word gets all of it. Scores may be negative, shares may not. So every score
-# has to become a positive number first, in such a way that a higher score stays higher. The exponential function does
-# both. By hand, for our three words:
+# *Cat* would get 100% and *dog* still 50%, with -50% for *mat*: these are no shares. Scores may be negative, shares may
+# not. So every score has to become a positive number first, in such a way that a higher score stays higher. The
+# exponential function does both. By hand, for our three words:
 #
 # | | score | exp(score) | share |
 # |---|---|---|---|
@@ -80,7 +80,8 @@ below_zero / below_zero.sum()
 
 # %%
 positive = np.exp(scores)
-print("exp of the scores", positive.round(3), "  their sum", positive.sum().round(3))
+print("exp of the scores", positive.round(3), "  their sum", positive.sum().round(3),
+      "  its logarithm", np.log(positive.sum()).round(3))
 print("shares           ", (positive / positive.sum()).round(3))
 
 # %% [markdown]
@@ -90,9 +91,16 @@ print("shares           ", (positive / positive.sum()).round(3))
 #
 # Here $x_i$ is the score of word $i$, and the sum runs over all words $j$.
 #
-# The formula has one trap on a computer. A float64 number ends near $10^{308}$, and $e^{1000}$ is far beyond:
-# `np.exp(1000.0)` is `inf`. What saves us is that softmax only looks at *differences*. Subtract the same number $c$
-# from every score:
+# The formula has one trap on a computer. The largest float64 is near $10^{308}$, and $e^{1000}$ is far beyond it:
+
+# %%
+with np.errstate(all="ignore"):
+    print("exp(1000) ", np.exp(1000.0))
+    print("exp(-1000)", np.exp(-1000.0))
+
+# %% [markdown]
+# Too large becomes `inf`, too small becomes 0. What saves us is that softmax only looks at *differences*. Subtract the
+# same number $c$ from every score:
 #
 # $$\frac{e^{x_i - c}}{\sum_j e^{x_j - c}} = \frac{e^{-c} \, e^{x_i}}{e^{-c} \sum_j e^{x_j}} = \mathrm{softmax}(x)_i$$
 #
@@ -105,7 +113,9 @@ print("shares           ", (positive / positive.sum()).round(3))
 # - `softmax(np.array([2.0, 1.0, 0.1]))` gives `[0.659, 0.242, 0.099]`.
 # - `softmax(np.array([1000.0, 1001.0]))` gives `[0.269, 0.731]`: large scores must work.
 # - For a matrix with `axis=-1` each row adds up to 1; with `axis=0` each column does.
-# - Whoever calls you still needs `x`: leave it as it is.
+# - A score of `-np.inf` gets the share 0; it needs no special treatment. Where *all* scores of a row are `-np.inf`
+#   there is no right answer, and `nan` is what should come out.
+# - Whoever calls you still needs `x`: leave it as it is. And float32 in, float32 out, as NumPy's own functions do it.
 #
 # It took us three lines.
 #
@@ -180,8 +190,8 @@ figures.axis_picture(table, softmax)
 
 # %% [markdown]
 # Both are full of positive numbers, both have the right shape, and both add up to 1 *somewhere*. A test that sums up
-# and looks for 1 in the wrong place would let the second one through. When you check your own code, sum over
-# the axis that you meant.
+# and looks for 1 in the wrong place would let the second one through. When you check your own code, sum over the axis
+# that you meant.
 #
 # ### Break it: large scores
 #
@@ -202,17 +212,22 @@ print("yours", softmax(large).round(3))
 # ### The score of minus infinity
 #
 # There is a score that says *never*: `-np.inf`. Since $e^{-\infty} = 0$, the word gets exactly 0, and the others share
-# everything. Chapter 03 hides the future from a model this way. **Predict** the second line before you run it: what if
-# every word is forbidden?
+# everything. Chapter 03 hides the future from a model this way. **Predict** the first line before you run it: *dog* had
+# 24%. Who gets them, and is *cat* still ahead of *mat* by the same factor?
 
 # %%
 with np.errstate(all="ignore"):
-    print("dog forbidden ", softmax(np.array([2.0, -np.inf, 0.1])).round(3))
+    without_dog = softmax(np.array([2.0, -np.inf, 0.1]))
+    print("dog forbidden ", without_dog.round(3), "  cat : mat =", (without_dog[0] / without_dog[2]).round(3))
+    with_dog = softmax(scores)
+    print("dog allowed   ", with_dog.round(3), "  cat : mat =", (with_dog[0] / with_dog[2]).round(3))
     print("all forbidden ", softmax(np.array([-np.inf, -np.inf, -np.inf])))
 
 # %% [markdown]
-# Shares of nothing cannot add up to 1: there is no right answer, and `nan` says so. Whoever forbids everything has to
-# decide what that means. (In chapter 03, attention decides: a word that may look at nothing sees zeros.)
+# Both gain, and the factor between them stays: it depends on the difference of their scores alone. With everything
+# forbidden, shares of nothing would have to add up to 1: there is no right answer, and `nan` says so. Whoever forbids
+# everything has to decide what that means. (In chapter 03, attention decides: a word that may look at nothing sees
+# zeros.)
 #
 # ## 3. Logarithms, for what is very unlikely
 #
@@ -227,10 +242,11 @@ print("sum of their 400 logarithms", 400 * np.log(0.1))
 # $10^{-400}$ is too small for a float64, so the product is rounded to 0. The logarithm of the same number is a harmless
 # -921. So language models add logarithms instead of multiplying chances, and we need the logarithm of softmax:
 #
-# $$\log \mathrm{softmax}(x)_i = x_i - \log \sum_j e^{x_j}$$
+# $$\log \mathrm{softmax}(x)_i = \log \frac{e^{x_i}}{\sum_j e^{x_j}} = x_i - \log \sum_j e^{x_j}$$
 #
-# By hand, for our three words: the sum of the exponentials was 11.213, its logarithm is 2.417, and the scores 2.0, 1.0,
-# 0.1 become -0.417, -1.417, -2.317. The same number is taken from every score.
+# since the logarithm of a fraction is a difference, and $\log e^{x_i}$ is $x_i$. By hand, for our three words: the sum
+# of the exponentials was 11.213, its logarithm is 2.417, and the scores 2.0, 1.0, 0.1 become -0.417, -1.417, -2.317.
+# The same number is subtracted from every score.
 #
 # **Exercise 1.2.** Write `log_softmax(x, axis=-1)`. It takes scores of any shape and returns the natural logarithms of
 # their shares, in the same shape.
@@ -342,7 +358,7 @@ figures.temperature_widget(with_temperature)
 
 # %%
 five = np.array([2.0, 1.0, 0.1, -0.5, -1.5])
-for temperature in (0.01, 0.5, 1, 2, 100):
+for temperature in (0.1, 0.5, 1, 2, 10):
     shares = with_temperature(five, temperature)
     print(f"temperature {temperature:6}   shares {shares.round(3)}   order {np.argsort(-shares, kind='stable')}")
 
@@ -365,7 +381,8 @@ print("divided before       ", before.round(3), "  sum", before.sum().round(3))
 #
 # A share of 66% is what a model *says*. Nothing makes it true. But once the next word is known, we can ask how
 # surprised the model must be. It should be 0 if the model was certain and right, and grow without end as the model
-# called the truth less and less likely. And two surprises in a row should add up. Only the logarithm does all that:
+# called the truth less and less likely. And the surprise at two words should be the sum of the two surprises. Only the
+# logarithm does all that:
 #
 # $$\mathrm{surprise} = -\log p(\text{the word that came})$$
 #
@@ -374,11 +391,12 @@ print("divided before       ", before.round(3), "  sum", before.sum().round(3))
 
 # %%
 for p in (1.0, 0.5, 0.25):
-    print(f"p = {p:4}   surprise = {abs(-np.log(p)):.3f} nats")
+    print(f"p = {p:4}   surprise = {np.log(1 / p):.3f} nats")          # -log p, and log(1/p), are the same
 
 # %% [markdown]
 # **Exercise 1.4.** Write `surprise(x, truth)`. It takes the scores of T predictions, `x` of shape (T, n_vocab), and for
-# each the number of the word that really came, `truth` of shape (T,). It returns T surprises, shape (T,), in nats.
+# each the index (0, 1, 2, ...) of the word that really came, `truth` of shape (T,). It returns T surprises, shape (T,),
+# in nats.
 #
 # ```python
 # x = np.array([[2.0, 1.0, 0.1],        # this prediction likes word 0 ...
@@ -433,13 +451,13 @@ knows_nothing = np.zeros((1, 50257))
 print("surprise", surprise(knows_nothing, np.array([7])).round(3), "  log(50257)", np.log(50257).round(3))
 
 # %% [markdown]
-# It makes no difference which word comes: the surprise is the logarithm of the number of words. You will meet this
-# number at step 0 of every training run.
+# It makes no difference which word comes: the surprise is the logarithm of the number of words. With the size of your
+# own vocabulary you will meet it at step 0 of every training run.
 #
 # ### Break it: certain, and wrong
 #
 # Two models make ten predictions among four words. Both are right nine times and wrong once. The bold one gives its
-# favorite a score of 12, the careful one a score of 3. Which of them is less surprised on average?
+# favorite a score of 12, the careful one a score of 3; all others get 0. Which of them is less surprised on average?
 
 # %%
 truth = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
@@ -450,9 +468,9 @@ for name, score in (("bold", 12.0), ("careful", 3.0)):
     print(f"{name:8} when right {nats[0]:.5f}   when wrong {nats[-1]:6.3f}   on average {nats.mean():.3f}")
 
 # %% [markdown]
-# One certain mistake costs more than nine careful hits. The average of this column is what later chapters call the
-# **loss**, and training a model means to make it small. A model that is rewarded this way does best when its shares are
-# honest: the next section shows it.
+# The bold model's one mistake, 12 nats, costs more than all ten predictions of the careful model together. The last
+# number, the average surprise, is what later chapters call the **loss**, and training a model means to make it small. A
+# model that is rewarded this way does best when its shares are honest: the next section shows it.
 #
 # ## 6. What you built, on something real
 #

@@ -91,12 +91,12 @@ HALVE = Exercise(halve, lambda: [Case("three numbers", (np.arange(3.0),), axes="
 def new_project(tmp_path):
     shutil.copytree(ROOT / "scratchformer_lib", tmp_path / "scratchformer_lib",
                     ignore=shutil.ignore_patterns("__pycache__", "chapter_0*.py"))
-    (tmp_path / "scratchformer_lib/course/checks/chapter_07.py").write_text(CHECKS)
+    (tmp_path / "scratchformer_lib/course/checks/chapter_07.py").write_text(CHECKS, encoding="utf-8")
     (tmp_path / "solutions").mkdir()
     (tmp_path / "chapters").mkdir()
-    (tmp_path / "solutions/07_doubling.py").write_text(SOURCE)
+    (tmp_path / "solutions/07_doubling.py").write_text(SOURCE, encoding="utf-8")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "README.md").write_text("# Read me\n<!-- badges -->\n<!-- /badges -->\n")
+    (tmp_path / "README.md").write_text("# Read me\n<!-- badges -->\n<!-- /badges -->\n", encoding="utf-8")
     return tmp_path
 
 
@@ -139,7 +139,7 @@ def relative(root, paths):
 
 def test_build_makes_module_answers_and_both_notebooks(built):
     assert author.stale_files(author.Project(built)) == []
-    assert (built / "scratchformer_lib/doubling.py").read_text() == '''\
+    assert (built / "scratchformer_lib/doubling.py").read_text(encoding="utf-8") == '''\
 """Doubling: twice as much. Made from solutions/07_doubling.py: edit there."""
 import math
 
@@ -161,14 +161,14 @@ def double(x):
 def softened(x):
     return softmax(double(x) * math.sqrt(4))
 '''
-    answers = (built / "scratchformer_lib/course/answers/chapter_07.py").read_text()
+    answers = (built / "scratchformer_lib/course/answers/chapter_07.py").read_text(encoding="utf-8")
     assert "import math\n\n\ndef helper(x):" in answers and answers.endswith("return helper(x) / 2\n")
     solved = nbformat.read(built / "solutions/07_doubling.ipynb", as_version=4)
-    assert [cell.source for cell in solved.cells] == \
-        [cell.source for cell in author.Chapter.from_source(source(built), source(built).read_text()).cells]
+    chapter = author.Chapter.from_source(source(built), source(built).read_text(encoding="utf-8"))
+    assert [cell.source for cell in solved.cells] == [cell.source for cell in chapter.cells]
     (printed,) = next(c for c in solved.cells if "print" in c.source).outputs
     assert printed.text == "[2 4]\n"
-    assert "passed" in str(next(c for c in solved.cells if c.id == "07-double-check").outputs)
+    assert "is right" in str(next(c for c in solved.cells if c.id == "07-double-check").outputs)
 
 
 def test_the_learners_notebook_has_stubs_and_nothing_that_gives_the_answer_away(built):
@@ -218,7 +218,7 @@ def test_one_word_changed_is_named_as_stale(built):
     ("scratchformer_lib/course/card.py", []),
 ])
 def test_an_executed_notebook_is_stale_when_what_it_imports_changes(built, path, stale):
-    with open(built / path, "a") as file:
+    with open(built / path, "a", encoding="utf-8") as file:
         file.write("\n# changed\n")
     assert relative(built, author.stale_files(author.Project(built))) == stale
 
@@ -231,7 +231,7 @@ def test_badges_and_setup_follow_the_one_url(built):
     for path in ("README.md", "chapters/07_doubling.ipynb", "solutions/07_doubling.py", "solutions/07_doubling.ipynb"):
         text = (built / path).read_text(encoding="utf-8")
         assert "github/someone/fork/blob/main/chapters/" in text and "scratchformer/scratchformer" not in text
-    assert "git+https://github.com/someone/fork" in (built / "chapters/07_doubling.ipynb").read_text()
+    assert "git+https://github.com/someone/fork" in (built / "chapters/07_doubling.ipynb").read_text(encoding="utf-8")
 
 
 REFUSED = {
@@ -270,7 +270,7 @@ def test_an_exercise_that_the_checks_do_not_know_is_refused(root):
 
 
 def test_an_exercise_of_the_checks_that_no_text_asks_for_is_refused(root):
-    with open(root / "scratchformer_lib/course/checks/chapter_07.py", "a") as file:
+    with open(root / "scratchformer_lib/course/checks/chapter_07.py", "a", encoding="utf-8") as file:
         file.write("TREBLE = Exercise(treble, lambda: [])\n")
     with pytest.raises(author.BuildError, match="has the exercises double, halve, treble; the text asks for double, "):
         author.Project(root)
@@ -278,7 +278,7 @@ def test_an_exercise_of_the_checks_that_no_text_asks_for_is_refused(root):
 
 def test_two_chapters_that_export_one_name_are_refused(root):
     other = SOURCE.replace("Exercise 7.", "Exercise 8.").replace("_exp doubling", "_exp other")
-    (root / "solutions/08_other.py").write_text(other)
+    (root / "solutions/08_other.py").write_text(other, encoding="utf-8")
     checks = root / "scratchformer_lib/course/checks"
     shutil.copy(checks / "chapter_07.py", checks / "chapter_08.py")
     with pytest.raises(author.BuildError, match=r"08_other, cell \d+ .*: exports double, which 07_doubling exports"):
@@ -297,9 +297,9 @@ from scratchformer_lib.doubling import double
 
 def fourfold(x):
     return double(double(np.add(x, 0)))
-''')
+''', encoding="utf-8")
     author.build(built, ["08"])
-    text = (built / "scratchformer_lib/doubling.py").read_text()
+    text = (built / "scratchformer_lib/doubling.py").read_text(encoding="utf-8")
     assert text.startswith('"""Doubling: twice as much. Made from solutions/07_doubling.py and solutions/08_more.py: ')
     assert text.endswith("def fourfold(x):\n    return double(double(np.add(x, 0)))\n")
     assert "from .doubling" not in text
@@ -341,7 +341,7 @@ def test_an_executed_notebook_edited_apart_from_its_source_is_refused_and_can_be
     shutil.copy(ROOT / "solutions/jupytext.toml", built / "solutions")
     from jupytext.cli import jupytext
     jupytext(["--sync", str(path), "--quiet"])
-    assert "return 2 * x" in source(built).read_text()
+    assert "return 2 * x" in source(built).read_text(encoding="utf-8")
     author.build(built)
     assert author.stale_files(author.Project(built)) == []
 
@@ -359,7 +359,7 @@ def test_a_failing_cell_is_told_and_the_old_notebook_stays(built):
 
 
 def test_a_file_that_is_no_notebook_is_named(built):
-    (built / "chapters/07_doubling.ipynb").write_text("<<<<<<< HEAD")
+    (built / "chapters/07_doubling.ipynb").write_text("<<<<<<< HEAD", encoding="utf-8")
     with pytest.raises(author.BuildError, match="07_doubling.ipynb is not a notebook"):
         author.build(built)
 
@@ -372,7 +372,7 @@ def test_an_unknown_chapter_is_named(built):
 def test_a_new_chapter_builds_at_once(root):
     author.new_chapter(root, "19", "pooling")
     author.build(root, ["19"])
-    assert "def pooling(x):" in (root / "scratchformer_lib/pooling.py").read_text()
+    assert "def pooling(x):" in (root / "scratchformer_lib/pooling.py").read_text(encoding="utf-8")
     assert all("07" in path or "doubling" in path for path in relative(root, author.stale_files(author.Project(root))))
     with pytest.raises(author.BuildError, match="chapter 19 exists already: solutions/19_pooling.py"):
         author.new_chapter(root, "19", "other")

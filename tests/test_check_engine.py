@@ -33,7 +33,7 @@ def named_softmax(f):
 def test_a_right_answer_passes(capsys):
     text, end = shown(softmax, capsys)
     assert end == "passed"
-    assert "softmax: passed" in text
+    assert "softmax is right (passed)" in text
 
 
 class Returned:
@@ -48,13 +48,13 @@ class Returned:
 
 @pytest.mark.parametrize("thing, words", [
     (None, "got None. Does it end in `return`?"),
-    ([0.659, 0.242, 0.099], "Expected an array of shape (S=3), got a list of 3"),
+    ([0.659, 0.242, 0.099], "Expected an array of shape (S=3,), got a list of 3. `np.array` makes an array"),
     ("shares", "got a str"),
-    (0.5, "got a float"),
+    (0.5, "got a single number, 0.5"),
     ({}, "got a dict of 0"),
-    (np.zeros((3, 1)), "Expected shape (S=3), got (3, 1)"),
-    (np.zeros((1, 3)), "Expected shape (S=3), got (1, 3)"),
-    (np.zeros(3, np.float32), "Expected dtype float64, got float32"),
+    (np.zeros((3, 1)), "Expected shape (S=3,), got (3, 1)"),
+    (np.zeros((1, 3)), "Expected shape (S=3,), got (1, 3)"),
+    (np.zeros(3, np.float32), "3 of 3 numbers differ"),
     (np.zeros(3, complex), "Expected dtype float64, got complex128"),
     (np.array([None, None, None]), "Expected dtype float64, got object"),
     (np.full(3, np.nan), "got nan"),
@@ -70,13 +70,13 @@ def test_a_strange_result_is_wrong_and_named(thing, words, capsys):
 
 
 @pytest.mark.parametrize("thing, words", [
-    (None, "check was given None"),
-    (np.zeros((2, 3)), "check was given an array of shape (2, 3)"),
-    (3, "check was given a int"),
+    (None, "This is None"),
+    (np.zeros((2, 3)), "This is an array of shape (2, 3)"),
+    (3, "This is a single number, 3"),
     ("softmax", "without quotes"),
-    (print, "there is no exercise called print"),
-    (lambda x: x, "there is no exercise called <lambda>"),
-    (type("softmax", (), {})(), "check was given a softmax"),
+    (print, "There is no exercise called print"),
+    (lambda x: x, "A lambda needs the name of its exercise"),
+    (type("softmax", (), {})(), "This is a softmax"),
 ])
 def test_what_is_no_answer_is_named(thing, words, capsys):
     text, end = shown(thing, capsys)
@@ -91,7 +91,7 @@ def test_the_worst_entry_is_told(capsys):
         y.reshape(-1)[-1] += 0.01 * (y.size == 12)
         return y
     text, _ = shown(off_by_a_little, capsys)
-    assert "Case 2 of 8, scores of shape (T=3, S=4): `softmax(x)`" in text
+    assert "Case 2 of 9, scores of shape (T=3, S=4): `softmax(x)`" in text
     assert "1 of 12 numbers differ; the worst, at T 2, S 3: expected" in text
 
 
@@ -100,9 +100,11 @@ def test_the_worst_entry_is_told(capsys):
                 "`softmax(x, axis=-1)`."),
     (lambda x: softmax(x), "It is called as `softmax(x, axis=0)`, and yours takes `(x)`"),
     (lambda x, dim=-1: softmax(x, dim), "and yours takes `(x, dim=-1)`"),
-    (lambda x, axis=-1: 1 / 0, "`ZeroDivisionError`: division by zero."),
-    (lambda x, axis=-1: undefined, "`NameError`: name 'undefined' is not defined"),      # noqa: F821
+    (lambda x, axis=-1: 1 / 0, "`ZeroDivisionError`: Division by zero."),
+    (lambda x, axis=-1: undefined, "`NameError`: Name 'undefined' is not defined."),      # noqa: F821
+    (lambda x, axis=-1: exp(x), "Did you mean `np.exp`?"),      # noqa: F821
     (lambda x, axis=-1: exit(3), "SystemExit"),
+    (lambda x, axis=-1: x[..., None] + 1 / 0, "In your line `(lambda x, axis=-1: x[..., None] + 1 / 0,"),
 ])
 def test_a_crash_is_told_with_its_error(f, words, capsys):
     text, end = shown(named_softmax(f), capsys)
@@ -143,7 +145,7 @@ def test_a_changed_input_is_told(capsys):
         return x
     text, end = shown(f, capsys)
     assert end == "softmax: wrong"
-    assert "changed its argument `x` in place" in text
+    assert "changed its argument `x`, which the caller still needs" in text
 
 
 def test_a_view_of_the_input_is_judged_by_its_values(capsys):
@@ -151,7 +153,7 @@ def test_a_view_of_the_input_is_judged_by_its_values(capsys):
         return x.T[0].T
     text, end = shown(row_sums, capsys)
     assert end == "row_sums: wrong"
-    assert "the worst, at T 0: expected 4, got 1" in text
+    assert "the worst, at T 2: expected 7, got 0" in text
 
 
 def test_what_it_prints_is_folded_into_the_card(capsys):
@@ -161,7 +163,26 @@ def test_what_it_prints_is_folded_into_the_card(capsys):
         return x
     text, _ = shown(f, capsys)
     assert "What your function printed:\nx is (3,)" in text
-    assert text.index("not yet") < text.index("x is (3,)")
+    assert "passed" not in text and text.index("not yet") < text.index("x is (3,)")
+
+
+def test_what_a_right_answer_prints_is_shown_too(capsys):
+    @named_softmax
+    def f(x, axis=-1):
+        print("hello")
+        return softmax(x, axis)
+    text, end = shown(f, capsys)
+    assert end == "passed" and "What your function printed:\nhello" in text
+
+
+def test_the_dtype_comes_after_the_values(capsys):
+    text, _ = shown(named_softmax(lambda x, axis=-1: softmax(x.astype(np.float64), axis)), capsys)
+    assert "Expected dtype float32, got float64. The numbers are right, but" in text
+
+
+def test_numbers_are_told_in_as_many_digits_as_tell_them_apart(capsys):
+    text, _ = shown(named_softmax(lambda x, axis=-1: softmax(x, axis) * (1 + 1e-7)), capsys)
+    assert "expected 0.6590011, got 0.6590012." in text
 
 
 def test_a_case_can_be_pasted_into_a_cell(capsys):
@@ -247,10 +268,11 @@ def test_errors_are_relative_to_the_tensor():
 
 def test_a_wrong_matrix_is_drawn_beside_the_right_one():
     found = exercise.judge(reference("checks").exercises("01")["softmax"], lambda x, axis=-1: x)
-    found.difference = exercise.compare(np.eye(2), np.zeros((2, 2)))
-    html = checker.card_of(found, softmax)._repr_html_()
-    assert "<caption" in html and "expected" in html and "yours" in html
-    assert html.count("outline:") == 2
+    for expected, n_wrong in ((np.eye(2), 2), (np.arange(3.0), 2), (np.arange(24.0).reshape(2, 3, 4), 11)):
+        found.difference = exercise.compare(expected, np.zeros_like(expected))
+        html = checker.card_of(found, softmax)._repr_html_()
+        assert "<caption" in html and "expected" in html and "yours" in html
+        assert html.count("outline:") == n_wrong
 
 
 def test_a_card_shows_what_a_learner_wrote_as_text():
@@ -265,4 +287,4 @@ def test_the_solution_is_shown_by_function_and_by_name(capsys):
         text = capsys.readouterr().out
         assert "def softmax(x, axis=-1):" in text and "SOLUTION" not in text
     solution("nonsense")
-    assert "there is no exercise called nonsense" in capsys.readouterr().out
+    assert "There is no exercise called nonsense" in capsys.readouterr().out

@@ -73,8 +73,8 @@ def course(tmp_path):
     """The package with a later chapter, in a folder of its own; nothing is solved yet."""
     shutil.copytree(ROOT / "scratchformer_lib", tmp_path / "scratchformer_lib",
                     ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "scratchformer_lib/attention.py").write_text(ATTENTION)
-    (tmp_path / "scratchformer_lib/course/checks/chapter_03.py").write_text(CHECKS)
+    (tmp_path / "scratchformer_lib/attention.py").write_text(ATTENTION, encoding="utf-8")
+    (tmp_path / "scratchformer_lib/course/checks/chapter_03.py").write_text(CHECKS, encoding="utf-8")
     return tmp_path
 
 
@@ -95,12 +95,12 @@ def saved(course, name):
 
 def test_a_passed_function_is_saved_and_used_by_later_modules(course):
     printed = run(course, ONE, SOFTMAX.replace("    e =", "    # my own words\n    e ="), "check(softmax)")
-    assert "softmax: passed" in printed and "Saved to my_code/softmax.py." in printed
+    assert "softmax is right" in printed and "Saved to my_code/softmax.py." in printed
     assert saved(course, "softmax").startswith("# softmax: exercise 1.1 of ScratchFormer ")
     printed = run(course, MINE, "import inspect\nfrom scratchformer_lib import attention\n"
                   "print(inspect.getsource(attention.softmax))",
                   "print(attention.weights_of(np.eye(2), np.eye(2)).sum())")
-    assert "`softmax`: yours" in printed and "`log_softmax`: the course's" in printed
+    assert "`softmax` (yours)" in printed and "`log_softmax` (the course's)" in printed
     assert "# my own words" in printed and "2.0" in printed
 
 
@@ -116,7 +116,7 @@ def test_a_class_is_saved_and_used(course):
         "check(Table)")
     assert "from dataclasses import dataclass" in saved(course, "Table")
     printed = run(course, MINE, "from scratchformer_lib.attention import Table\nprint(Table(np.eye(2)))")
-    assert "`Table`: yours" in printed and "Table(rows=array" in printed
+    assert "`Table` (yours)" in printed and "Table(rows=array" in printed
 
 
 def test_helpers_and_imports_of_other_cells_come_along(course):
@@ -129,7 +129,7 @@ def test_helpers_and_imports_of_other_cells_come_along(course):
     assert "import numpy as numpy_by_another_name" in text and "from math import inf" in text
     assert "unused" not in text and "# my own words" in text
     assert text.index("def largest") < text.index("shifted = lambda") < text.index("def softmax")
-    assert "`softmax`: yours" in run(course, MINE)
+    assert "`softmax` (yours)" in run(course, MINE)
 
 
 def test_a_solved_function_that_another_one_uses_is_not_copied_into_the_library_twice(course):
@@ -137,7 +137,7 @@ def test_a_solved_function_that_another_one_uses_is_not_copied_into_the_library_
         "def log_softmax(x, axis=-1):\n    m = x.max(axis, keepdims=True)\n"
         "    return x - m + np.log(softmax(x, axis).max(axis, keepdims=True))", "check(log_softmax)")
     printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
-    assert printed.count("`: yours") == 2
+    assert printed.count("` (yours)") == 2
     assert printed.count("def softmax") == 1
 
 
@@ -148,7 +148,7 @@ def test_two_helpers_of_one_name_are_kept_apart(course):
     run(course, ONE, "def helper(x, axis):\n    return np.logaddexp.reduce(x, axis=axis, keepdims=True)",
         "def log_softmax(x, axis=-1):\n    return x - helper(x, axis)", "check(log_softmax)")
     printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
-    assert printed.count("`: yours") == 2
+    assert printed.count("` (yours)") == 2
     assert "def helper(x, axis):" in printed and "def helper_log_softmax(x, axis):" in printed
     assert "return x - helper_log_softmax(x, axis)" in printed
 
@@ -167,20 +167,26 @@ def test_two_helpers_of_one_name_are_kept_apart(course):
 ])
 def test_what_cannot_be_carried_is_passed_and_told_so(course, cells, words):
     printed = run(course, ONE, *cells, *([] if "check(f)" in cells else ["check(softmax)"]))
-    assert "softmax: passed" in printed and "Passed, but not carried into later chapters: " in printed
+    assert "softmax is right" in printed and "Passed, but not carried into later chapters: " in printed
     assert words in printed
     assert not (course / "my_code").exists()
 
 
 def test_the_courses_own_function_is_not_taken_for_the_learners(course):
     printed = run(course, ONE, "from scratchformer_lib.softmax import softmax", "check(softmax)")
-    assert "This is the course's own function" in printed
+    assert "It comes from the library" in printed
     assert not (course / "my_code").exists()
 
 
 def test_a_cell_that_failed_before_its_definition_does_not_count(course):
     run(course, ONE, SOFTMAX, "1 / 0\ndef softmax(x, axis=-1):\n    return 'never ran'", "check(softmax)")
     assert "never ran" not in saved(course, "softmax")
+
+
+def test_a_cell_that_did_not_run_through_is_told_on_the_card(course):
+    printed = run(course, ONE, "def softmax(x, axis=-1):\n    return x", "def softmax(x, axis=-1):\n    return (x",
+                  "check(softmax)")
+    assert "The last cell that defines `softmax` did not run through." in printed
 
 
 @pytest.mark.parametrize("text, words", [
@@ -199,13 +205,13 @@ def test_a_broken_stale_or_half_written_file_is_named_and_set_aside(course, text
     (course / "my_code/softmax.py").write_bytes(text)
     printed = run(course, MINE, "from scratchformer_lib.softmax import softmax\nprint(softmax(np.zeros(4)))")
     assert "`softmax`: set aside." in printed and words in printed
-    assert "`softmax`: the course's" in printed and "[0.25 0.25 0.25 0.25]" in printed
+    assert "`softmax` (the course's)" in printed and "[0.25 0.25 0.25 0.25]" in printed
     assert (course / "my_code/set_aside/softmax-0.py").read_bytes() == text
 
 
 def test_an_exercise_that_the_course_no_longer_has_is_named(course):
     (course / "my_code").mkdir()
-    (course / "my_code/old_exercise.py").write_text("def old_exercise(x):\n    return x\n")
+    (course / "my_code/old_exercise.py").write_text("def old_exercise(x):\n    return x\n", encoding="utf-8")
     assert "of the course has no exercise of this name" in run(course, MINE)
 
 
@@ -214,7 +220,7 @@ def test_a_function_that_passes_its_check_and_breaks_a_later_module_is_named(cou
                                      "        return x"), "check(softmax)")
     printed = run(course, MINE, "from scratchformer_lib import attention\nprint(attention.softmax(np.zeros(7)).sum())")
     assert "`softmax`: set aside. With it, `weights_of` no longer works: S=7: 168 of 168 numbers differ" in printed
-    assert "`softmax`: the course's" in printed
+    assert "`softmax` (the course's)" in printed
 
 
 def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
@@ -227,11 +233,11 @@ def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
 def test_begin_is_idempotent_and_says_when_it_is_too_late(course):
     run(course, ONE, SOFTMAX, "check(softmax)")
     printed = run(course, MINE, MINE, "import scratchformer_lib.softmax", MINE, BEGIN.format('"03"'))
-    assert printed.count("`softmax`: yours") == 3
+    assert printed.count("`softmax` (yours)") == 3
     assert printed.count("Restart the kernel") == 1         # the last cell, which wants the course's functions back
     printed = run(course, "import scratchformer_lib.softmax", MINE)
     assert "Restart the kernel" in printed and "scratchformer_lib.softmax is loaded already" in printed
-    assert "`softmax`: yours" not in printed
+    assert "`softmax` (yours)" not in printed
 
 
 def test_the_switch_is_not_kept(course):
@@ -257,7 +263,7 @@ def test_one_file_of_the_learners_own_functions_runs(course):
                           capture_output=True, text=True)
     assert "with your softmax" in done.stdout, done.stderr
     file = course / "my_transformer.py"
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert "e = xp.exp(x" in text and "import scratchformer" not in text and "from ." not in text
     ran = subprocess.run([sys.executable, "-I", str(file), "the cat"], capture_output=True, text=True, cwd="/")
     assert ran.returncode == 0, ran.stderr
@@ -270,7 +276,7 @@ def test_reset_backs_up_and_restores(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     path = tmp_path / "chapters/01_softmax.ipynb"
     fresh = path.read_bytes()
-    path.write_text("my work")
+    path.write_text("my work", encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     env.pop("SCRATCHFORMER_MY_CODE", None)
     done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "reset", "01"], cwd=tmp_path, env=env,
@@ -278,7 +284,7 @@ def test_reset_backs_up_and_restores(tmp_path):
     assert done.returncode == 0, done.stderr
     assert path.read_bytes() == fresh
     (backup,) = (tmp_path / "my_code/notebooks").glob("01_softmax-*.ipynb")
-    assert backup.read_text() == "my work"
+    assert backup.read_text(encoding="utf-8") == "my work"
     done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "reset", "77"], cwd=tmp_path, env=env,
                           capture_output=True, text=True)
     assert done.returncode == 1 and "there is no chapter '77'" in done.stderr

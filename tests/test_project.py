@@ -73,7 +73,7 @@ def test_the_commands_say_what_is_wrong(tmp_path):
 
 def test_a_zip_of_the_answers_is_made(tmp_path):
     (tmp_path / "my_code").mkdir()
-    (tmp_path / "my_code/softmax.py").write_text("def softmax(x, axis=-1):\n    return x\n")
+    (tmp_path / "my_code/softmax.py").write_text("def softmax(x, axis=-1):\n    return x\n", encoding="utf-8")
     done = run("export", cwd=tmp_path, SCRATCHFORMER_MY_CODE=str(tmp_path / "my_code"))
     assert "my_code.zip" in done.stdout and (tmp_path / "my_code.zip").stat().st_size > 0
 

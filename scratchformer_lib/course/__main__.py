@@ -3,7 +3,6 @@ import argparse
 import datetime
 import os
 import shutil
-import subprocess
 import sys
 
 from . import reference
@@ -48,12 +47,12 @@ def checkout():
 def run_lab(options):
     root = checkout()
     allow_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []      # containers
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *allow_root, *options.rest,
-               str(root / "chapters" / "00_welcome.ipynb")]
     try:
-        return subprocess.call(command)
-    except KeyboardInterrupt:
-        return 0
+        from jupyterlab.labapp import LabApp
+    except ImportError:
+        sys.exit('scratchformer: JupyterLab is missing; install the course with: python -m pip install -e ".[course]"')
+    LabApp.launch_instance([f"--ServerApp.root_dir={root}", *allow_root, *options.rest,
+                            str(root / "chapters" / "00_welcome.ipynb")])
 
 
 def run_build(options):

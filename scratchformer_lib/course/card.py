@@ -21,7 +21,8 @@ class Card:
 
     def __str__(self):
         folded = [f"{title}:\n{text}" for title, text in self.folded]
-        return "\n".join([f"{self.title} [{self.kind}]", *map(plain, self.lines), *folded])
+        kind = "" if self.kind == "note" else f" ({self.kind})"
+        return "\n".join([f"{self.title}{kind}", *map(plain, self.lines), *folded])
 
     __repr__ = __str__
 
@@ -65,10 +66,14 @@ def rich(line):
 
 
 def side_by_side(expected, got):
-    """Two matrices as tables, the entries of `got` that differ outlined. HTML: it needs no plotting library."""
+    """Two arrays as tables, the entries of `got` that differ outlined; of a stack, the first matrix that has one.
+    HTML: it needs no plotting library."""
     wrong = ~np.isclose(got, expected, rtol=1e-5, atol=0, equal_nan=True)
+    where = np.unravel_index(np.argmax(wrong), wrong.shape)[:-2]
+    expected, got, wrong = (np.atleast_2d(array[where]) for array in (expected, got, wrong))
+    index = f"[{', '.join(map(str, where))}]" if where else ""
     return ("<div style='display:flex;gap:28px;flex-wrap:wrap;margin:6px 0'>"
-            f"{table('expected', expected, np.zeros_like(wrong))}{table('yours', got, wrong)}</div>")
+            f"{table(f'expected{index}', expected, np.zeros_like(wrong))}{table(f'yours{index}', got, wrong)}</div>")
 
 
 def table(title, values, marked):

@@ -1,13 +1,14 @@
 """check and solution: an answer in, a card out."""
 import inspect
 import re
-import textwrap
 
 import numpy as np
 
 from . import card, checks, exercise, learner
 from .card import Card
 from .exercise import CRASHED, NOT_ATTEMPTED, PASSED
+
+MOST_PRINTED = 2000                     # characters
 
 
 class NotPassed(Exception):
@@ -25,8 +26,7 @@ def check(f):
         raise NotPassed(plain_title(asked))
     found = exercise.judge(asked, f)
     shown = card_of(found, f)
-    if found.outcome == PASSED:
-        shown.lines += learner.save(asked, f)
+    shown.lines += learner.save(asked, f) if found.outcome == PASSED else learner.older_than_its_cell(asked.name, f)
     card.show(shown)
     if found.outcome != PASSED:
         raise NotPassed(f"{asked.name}: {found.outcome}")
@@ -48,10 +48,10 @@ def find_exercise(f):
     known = checks.exercises(learner.chapter()) if learner.chapter() else {}
     known = {**checks.all_exercises(), **known}
     if isinstance(f, str) and f in known:
-        return Card("note", f"check({f}), without quotes", ["`check` takes the function itself, not its name."])
+        return Card("note", f"Write check({f}), without quotes", ["`check` takes the function itself, not its name."])
     if not callable(f):
         what = exercise.describe(f)
-        return Card("note", f"check was given {what}", [
+        return Card("note", f"This is {what}", [
             "`check` takes the function itself, not what it returns: `check(softmax)`, not `check(softmax(x))`."])
     names = [name for name, value in learner.namespace().items() if value is f and name in known]
     name = names[0] if names else getattr(f, "__name__", "")
@@ -61,8 +61,10 @@ def find_exercise(f):
 def unknown(name):
     here = ", ".join(f"`{name}`" for name in (checks.exercises(learner.chapter()) if learner.chapter() else
                                               checks.all_exercises()))
-    return Card("note", f"there is no exercise called {name or 'so'}",
-                [f"Keep the name that the exercise gives. Exercises here: {here}."])
+    advice = "Keep the name that the exercise gives."
+    if name == "<lambda>":
+        advice = "A lambda needs the name of its exercise: `softmax = lambda x, axis=-1: ...`."
+    return Card("note", f"There is no exercise called {name or 'so'}", [f"{advice} Exercises here: {here}."])
 
 
 def plain_title(shown):
@@ -73,12 +75,13 @@ def card_of(found, f):
     """The card for a verdict: which case, what first differs, which known mistake it is."""
     name, case, tried = found.exercise.name, found.case, found.attempt
     if found.outcome == PASSED:
-        return Card(PASSED, f"{name}: passed", [f"All {found.n_cases} cases are right."])
+        shown = Card(PASSED, f"{name} is right", [f"All {found.n_cases} cases pass."])
+        return with_prints(shown, found.attempt)
     if found.outcome == NOT_ATTEMPTED:
         if found.missing:
             return Card(NOT_ATTEMPTED, f"{name}: solve {found.missing} first",
                         [f"It calls the function of exercise {found.missing}, which is still to be written."])
-        return Card(NOT_ATTEMPTED, f"{name}: not attempted", [
+        return Card(NOT_ATTEMPTED, f"{name}: still to be written", [
             f"Replace the line `raise NotImplementedError(\"Exercise {found.exercise.number}\")` by your answer, "
             "run that cell, then this one."])
     lines = [f"Case {found.position} of {found.n_cases}, {case.title}: {call_text(found)}"]
@@ -89,16 +92,18 @@ def card_of(found, f):
     if found.sentence:
         lines += [found.sentence]
     shown = Card(found.outcome, f"{name}: not yet", lines)
-    if found.difference and np.ndim(found.difference.expected) == 2:
+    if found.difference and np.ndim(found.difference.expected) >= 1:
         shown.drawing = card.side_by_side(found.difference.expected, found.difference.got)
-    if found.outcome == CRASHED:
-        shown.title = f"{name}: crashed"
     inputs = input_text(found)
     if inputs:
         shown.folded.append(("This case, to try it yourself", inputs))
+    return with_prints(shown, tried)
+
+
+def with_prints(shown, tried):
     if tried.printed:
-        shown.folded.append(("What your function printed", textwrap.shorten(tried.printed, 2000)
-                             if len(tried.printed) > 2000 else tried.printed))
+        cut = tried.printed[:MOST_PRINTED] + ("\n..." if len(tried.printed) > MOST_PRINTED else "")
+        shown.folded.append(("What your function printed", cut))
     return shown
 
 
@@ -109,7 +114,15 @@ def crash_lines(found, f):
                 "that does not end?" + (f" It was at the line `{error.line}`." if error.line else "")]
     arity = arity_line(found, f)
     where = f" In your line `{error.line}`." if error.line else ""
-    return [arity] if arity else [f"`{error.kind}`: {error.message or '(no message)'}.{where}".replace("..", ".")]
+    return [arity] if arity else [f"`{error.kind}`: {sentence(error.message or '(no message)')}{where}{meant(error)}"]
+
+
+def meant(error):
+    """A guess at the name that was meant, where one is missing."""
+    missing = re.match(r"name '(\w+)' is not defined", error.message) if error.kind == "NameError" else None
+    if missing and hasattr(np, missing[1]):
+        return f" Did you mean `np.{missing[1]}`?"
+    return ""
 
 
 def arity_line(found, f):
@@ -150,4 +163,4 @@ def input_text(found):
 
 
 def sentence(text):
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "`", ")")) else ".")

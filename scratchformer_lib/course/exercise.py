@@ -219,7 +219,8 @@ def verdict(exercise, done):
         if found.outcome != PASSED:
             found.sentence = known_mistake(exercise, done, i)
             return found
-    return Verdict(PASSED, exercise, n_cases=len(cases))
+    printed = next((result.printed for result in done if result.printed), "")
+    return Verdict(PASSED, exercise, n_cases=len(cases), attempt=Attempt(printed=printed))
 
 
 def judge(exercise, f):
@@ -229,8 +230,9 @@ def judge(exercise, f):
 
 def difference(exercise, case, result):
     if result.changed:
-        return Difference(f"your function changed its argument `{result.changed[0]}` in place; the caller still needs "
-                          "it. Make a new array: `x = x - m`, not `x -= m`")
+        nothing = ", and returned nothing" if result.value is None else ""
+        return Difference(f"your function changed its argument `{result.changed[0]}`, which the caller still needs"
+                          f"{nothing}. `x = x + 1` makes a new array; `x += 1` and `x[0] = 1` write into the old one")
     try:
         return exercise.judge(case, result.value)
     except Exception as error:          # a judge of properties may stumble over a strange answer
@@ -238,30 +240,36 @@ def difference(exercise, case, result):
 
 
 def known_mistake(exercise, done, first):
-    """The sentence of the mistake that behaves as this answer does: on its first wrong case, and on most others."""
+    """The sentence of the mistake that behaves as this answer does: on its first wrong case, and on more than half of
+    those where one of the two is wrong. (On one small case, different mistakes may look the same.)"""
     best, most = "", 0
+    cases = exercise.inputs()
     for wrong, sentence in exercise.mistakes:
         theirs = attempts(exercise, wrong)
-        if len(theirs) > first and alike(theirs[first], done[first]):
-            n_alike = sum(map(alike, theirs, done))
-            if n_alike > most:
-                best, most = sentence, n_alike
+        if len(theirs) <= first or not alike(theirs[first], done[first]):
+            continue
+        same = list(map(alike, theirs, done))
+        judged = [s for s, case, a, b in zip(same, cases, theirs, done, strict=False)
+                  if not s or a.error or difference(exercise, case, b)]
+        if 2 * sum(judged) > len(judged) and sum(same) > most:
+            best, most = sentence, sum(same)
     return best
 
 
 def alike(a, b):
     if a.error or b.error:
         return bool(a.error and b.error) and (a.error.kind, a.error.message) == (b.error.kind, b.error.message)
-    if a.changed or b.changed:
-        return a.changed == b.changed
     try:
-        return compare(a.value, b.value) is None
+        return a.changed == b.changed and compare(a.value, b.value) is None
     except Exception:                   # values of types that cannot be compared
         return False
 
 
 def compare(expected, got, axes="", where=""):
-    """What first differs between two trees of arrays: structure, shape, dtype, then values. None if nothing does."""
+    """What first differs between two trees of arrays: structure, shape, values, then dtype. None if nothing does.
+
+    Values come before the dtype: whoever took the mean of integers needs to hear of the mean, not of float64.
+    """
     if isinstance(expected, (tuple, list, dict)):
         return compare_trees(expected, got, axes, where)
     if not isinstance(expected, (np.ndarray, np.generic, int, float, complex)):
@@ -269,15 +277,27 @@ def compare(expected, got, axes="", where=""):
         return None if same else Difference(f"{where}expected {expected!r}, got {describe(got)}")
     expected = np.asarray(expected)
     is_number = isinstance(got, (np.generic, int, float, complex))
+    python_number = is_number and not isinstance(got, np.generic)
     if not isinstance(got, np.ndarray) and not (is_number and expected.ndim == 0):
         hint = " Does it end in `return`?" if got is None else ""
+        if isinstance(got, (list, tuple)):
+            hint = " `np.array` makes an array of numbers, `np.stack` one of arrays."
         return Difference(f"{where}expected {described(expected, axes)}, got {describe(got)}.{hint}")
     if np.shape(got) != expected.shape:
         return Difference(f"{where}expected shape {shape_text(expected.shape, axes)}, got {shape_text(np.shape(got))}")
-    plain_number = is_number and not isinstance(got, np.generic) and np.asarray(got).dtype.kind == expected.dtype.kind
-    if np.asarray(got).dtype != expected.dtype and not plain_number:
-        return Difference(f"{where}expected dtype {expected.dtype}, got {np.asarray(got).dtype}")
-    return compare_values(expected, np.asarray(got), axes, where)
+    got = np.asarray(got)
+    found = compare_values(expected, got, axes, where) if got.dtype.kind in "biuf" else None
+    as_good = python_number and got.dtype.kind == expected.dtype.kind
+    if found is None and got.dtype != expected.dtype and not as_good:
+        return Difference(f"{where}expected dtype {expected.dtype}, got {got.dtype}{about_dtype(expected.dtype)}")
+    return found
+
+
+def about_dtype(expected):
+    if expected != np.float32:
+        return ""
+    return (". The numbers are right, but a model in float64 takes twice the time and memory. What you make yourself "
+            "needs the dtype of the input: `np.zeros(n, dtype=x.dtype)`")
 
 
 def compare_trees(expected, got, axes, where):
@@ -305,7 +325,8 @@ def compare_values(expected, got, axes, where):
             same = (got == expected) | (np.isnan(got) & np.isnan(expected))
             error = np.where(same, 0, np.abs(got - expected))
             error = np.where(np.isnan(error), np.inf, error)
-            off = error > TOLERANCE.get(str(expected.dtype), 1e-9) * largest
+            tolerance = max(TOLERANCE.get(str(dtype), 1e-9) for dtype in (expected.dtype, got.dtype))
+            off = error > tolerance * largest
             worst = error
     if not off.any():
         return None
@@ -316,8 +337,17 @@ def compare_values(expected, got, axes, where):
     what = "the number differs:"
     if expected.ndim:
         what = f"{off.sum()} of {off.size} numbers differ; the worst, at {place}:"
-    wanted, given = (f"{x[index]:.6g}" if x.dtype.kind in "fc" else str(x[index]) for x in (expected, got))
+    wanted, given = numbers_that_differ(expected[index], got[index])
     return Difference(f"{where}{what} expected {wanted}, got {given}", expected, got)
+
+
+def numbers_that_differ(a, b):
+    """Both in as few digits as tell them apart, four at least."""
+    for digits in (4, 7, 10, 13, 17):
+        texts = [f"{x:.{digits}g}" if np.asarray(x).dtype.kind == "f" else str(x) for x in (a, b)]
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def shape_text(shape, axes=""):
@@ -325,7 +355,8 @@ def shape_text(shape, axes=""):
     names = axes.split() if isinstance(axes, str) else []
     if len(names) != len(shape) or not shape:
         return str(tuple(map(int, shape)))
-    return "(" + ", ".join(f"{name}={n}" for name, n in zip(names, shape, strict=True)) + ")"
+    named = [f"{name}={n}" for name, n in zip(names, shape, strict=True)]
+    return f"({named[0]},)" if len(named) == 1 else f"({', '.join(named)})"
 
 
 def described(array, axes=""):
@@ -339,4 +370,6 @@ def describe(value):
         return described(value)
     if isinstance(value, (tuple, list, dict)):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, (np.generic, int, float, complex)):
+        return f"a single number, {value}"
     return f"a {type(value).__name__}"

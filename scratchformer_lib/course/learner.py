@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import __version__
 from . import assemble, card, checks
 from .card import Card
-from .carry import NotCarried, carried
+from .carry import NotCarried, carried, find
 
 SHIPPED = assemble.SHIPPED
 state = {"chapter": None}
@@ -102,14 +102,15 @@ def save(exercise, f):
     if not cells:
         return []
     if getattr(f, "__module__", "__main__").startswith(("scratchformer_lib", "scratchformer_reference")):
-        return ["This is the course's own function, so nothing is saved: yours is still to be written."]
+        return ["It comes from the library and not from a cell of this notebook, so there is nothing to save."]
     names = [name for name, value in namespace().items() if value is f]
     if exercise.name not in names:
         return [f"Passed, but not carried into later chapters: it is not called `{exercise.name}` here."]
     try:
         text = carried(exercise.name, cells, namespace())
     except NotCarried as why:
-        return [f"Passed, but not carried into later chapters: {why}."]
+        stays = " (What you saved before stays.)" if (home() / f"{exercise.name}.py").exists() else ""
+        return [f"Passed, but not carried into later chapters: {why}.{stays}"]
     except RecursionError:
         return ["Passed, but not carried into later chapters: its definition is too deeply nested."]
     path = home() / f"{exercise.name}.py"
@@ -119,6 +120,18 @@ def save(exercise, f):
     except OSError as error:
         return [f"Passed, but not saved: {error}."]
     return [f"Saved to {short(path)}."]
+
+
+def older_than_its_cell(name, f):
+    """A line for the card where the last cell that defines f did not run through: what was judged is the one before."""
+    last = next((cell for cell in reversed(executed_cells()) if re.search(rf"^(def|class) {name}\b", cell, re.M)), None)
+    if last is None:
+        return []
+    try:
+        find(name, [last], {name: f}, name)
+    except NotCarried:
+        return [f"**The last cell that defines `{name}` did not run through.** This is about the version before it."]
+    return []
 
 
 def short(path):
@@ -206,8 +219,8 @@ def use_mine():
                 "loaded already, and what you have solved since cannot take its place any more."]
     if texts != current:
         package.__path__.insert(0, folder)
-    whose = {name: "yours" if name in admitted else "the course's" for name in library_exercises()}
-    return [*lines, *[f"`{name}`: {owner}" for name, owner in whose.items()]]
+    whose = {name: "(yours)" if name in admitted else "(the course's)" for name in library_exercises()}
+    return [*lines, "The library now runs on: " + ", ".join(f"`{name}` {owner}" for name, owner in whose.items()) + "."]
 
 
 def in_front():

@@ -11,10 +11,10 @@ def normal(*shape, seed=0):
 
 def row_sums_inputs():
     return [
-        Case("a matrix of shape (T=3, D=4)", (np.array([[1, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1, 1]]),), axes="T"),
+        Case("a matrix of shape (T=3, D=4)", (np.array([[1.0, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1, 1]]),), axes="T"),
         Case("as many rows as columns", (normal(3, 3),), axes="T"),
         Case("a stack of shape (B=2, T=3, D=4)", (normal(2, 3, 4),), axes="B T"),
-        Case("float32 numbers, a transposed view", (normal(5, 3).astype(np.float32).T,), axes="T"),
+        Case("a transposed view", (normal(5, 3).T,), axes="T"),
     ]
 
 
@@ -59,9 +59,21 @@ def running(x):
     return np.cumsum(x, axis=-1)
 
 
+@ROW_SUMS.mistake("`for row in x` gives the rows of a matrix. In a stack it gives whole matrices, and you summed "
+                  "those. Name the axis instead of looping.")
+def row_by_row(x):
+    return np.array([row.sum() for row in x])
+
+
+@ROW_SUMS.mistake("Axes are counted from 0, so a matrix has no axis 2. Counted from the end the last axis is -1, for "
+                  "a matrix and for a stack.")
+def over_axis_2(x):
+    return x.sum(axis=2)
+
+
 @ROW_SUMS.alternative
 def times_ones(x):
-    return x @ np.ones(x.shape[-1], x.dtype)
+    return x @ np.ones(x.shape[-1])
 
 
 @ROW_SUMS.alternative
@@ -80,12 +92,11 @@ def column_by_column(x):
 def add_inputs():
     return [
         Case("a matrix of shape (T=3, D=4)",
-             (np.array([[1, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1, 1]]), np.array([100, 200, 300])), axes="T D"),
+             (np.array([[1.0, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1, 1]]), np.array([100.0, 200, 300])), axes="T D"),
         Case("as many rows as columns", (normal(3, 3, seed=1), normal(3, seed=2)), axes="T D"),
         Case("a stack of shape (B=2, T=3, D=4)", (normal(2, 3, 4, seed=3), normal(2, 3, seed=4)), axes="B T D"),
         Case("as many items as rows", (normal(3, 3, 4, seed=5), normal(3, 3, seed=6)), axes="B T D"),
-        Case("float32 numbers", (normal(2, 5, seed=7).astype(np.float32), normal(2, seed=8).astype(np.float32)),
-             axes="T D"),
+        Case("transposed views", (normal(5, 2, seed=7).T, normal(4, seed=8)[::2]), axes="T D"),
     ]
 
 
@@ -122,7 +133,41 @@ def by_transposing(x, b):
     return (x.T + b).T
 
 
-@ADD_TO_EACH_ROW.mistake("`x += ...` writes into the caller's array. Make a new one: `x + ...`.")
+@ADD_TO_EACH_ROW.mistake("`b[:, :, None]` is right for a stack, where b has two axes. For a matrix it has one. "
+                         "`b[..., None]` fits both.")
+def new_axis_third(x, b):
+    return x + b[:, :, None]
+
+
+@ADD_TO_EACH_ROW.mistake("Your loop runs along the first axis. That is the rows of a matrix, but in a stack it is the "
+                         "batch. `b[..., None]` needs no loop.")
+def loop_over_the_first_axis(x, b):
+    new = x.copy()
+    for t in range(len(b)):
+        new[t] += b[t]
+    return new
+
+
+@ADD_TO_EACH_ROW.mistake("You subtracted. Each row's number is to be added.")
+def subtracted(x, b):
+    return x - b[..., None]
+
+
+@ADD_TO_EACH_ROW.mistake("Two new axes are one too many: (T, 1, 1) next to (T, D) makes (T, T, D). One new axis, at "
+                         "the end.")
+def two_new_axes(x, b):
+    return x + b[..., None, None]
+
+
+@ADD_TO_EACH_ROW.mistake("You assign into `x`, which is the caller's array, and return nothing. Work on `x.copy()`, "
+                         "or make a new array with `+`; then `return` it.")
+def assigned_into_x(x, b):
+    for t in np.ndindex(b.shape):
+        x[t] = x[t] + b[t]
+
+
+@ADD_TO_EACH_ROW.mistake("`x += ...` and `x[0] = ...` write into the caller's array. Make a new one, `x + ...`, or "
+                         "work on `x.copy()`.")
 def in_place(x, b):
     x += b[..., None]
     return x
@@ -163,23 +208,21 @@ def by_a_loop(x, b):
 
 def matmul_inputs():
     return [
-        Case("small whole numbers", (np.array([[[1, 2]], [[3, 0]]]),
-                                     np.array([[[5, 0, 1], [1, 3, 2]], [[2, 1, 1], [0, 4, 1]]])), axes="B T S"),
+        Case("small whole numbers", (np.array([[[1.0, 2]], [[3, 0]]]),
+                                     np.array([[[5.0, 0, 1], [1, 3, 2]], [[2, 1, 1], [0, 4, 1]]])), axes="B T S"),
         Case("stacks (B=2, T=3, D=4) and (B=2, D=4, S=5)", (normal(2, 3, 4, seed=9), normal(2, 4, 5, seed=10)),
              axes="B T S"),
         Case("all sizes equal", (normal(3, 3, 3, seed=11), normal(3, 3, 3, seed=12)), axes="B T S"),
         Case("a batch of one", (normal(1, 3, 4, seed=13), normal(1, 4, 2, seed=14)), axes="B T S"),
-        Case("float32 numbers, a transposed view",
-             (normal(2, 3, 4, seed=15).astype(np.float32), normal(2, 5, 4, seed=16).astype(np.float32).swapaxes(1, 2)),
-             axes="B T S"),
+        Case("a transposed view", (normal(2, 3, 4, seed=15), normal(2, 5, 4, seed=16).swapaxes(1, 2)), axes="B T S"),
     ]
 
 
 BATCH_MATMUL = Exercise(batch_matmul, matmul_inputs)
 
 
-@BATCH_MATMUL.mistake("`np.dot` multiplies every item of the first stack with every item of the second, sentences "
-                      "with strangers. `@` pairs item i with item i.")
+@BATCH_MATMUL.mistake("Every item of the first stack met every item of the second, sentences with strangers: `np.dot` "
+                      "and `np.tensordot` do that. `@` pairs item i with item i.")
 def by_dot(a, b):
     return np.dot(a, b)
 
@@ -225,6 +268,40 @@ def always_the_first_matrix(a, b):
                       "new axis for the batch.")
 def concatenated(a, b):
     return np.concatenate([x @ y for x, y in zip(a, b, strict=True)])
+
+
+@BATCH_MATMUL.mistake("An axis of size 1 was removed. A batch of one, or a text of one word, keeps its axis: leave "
+                      "`squeeze` away.")
+def squeezed(a, b):
+    return np.squeeze(a @ b)
+
+
+@BATCH_MATMUL.mistake("The axis of the batch came out second. `np.stack` puts it first by itself: leave `axis=1` "
+                      "away.")
+def stacked_second(a, b):
+    return np.stack([x @ y for x, y in zip(a, b, strict=True)], axis=1)
+
+
+@BATCH_MATMUL.mistake("`.T` turns around all three axes, the batch too. `b` needs no transposing: it has the shape "
+                      "(B, D, S) already.")
+def all_axes_turned(a, b):
+    return a @ b.T
+
+
+@BATCH_MATMUL.mistake("A matrix product depends on the order: `a` comes first.")
+def other_order(a, b):
+    return b @ a
+
+
+@BATCH_MATMUL.mistake("Each item of `a` was multiplied with all items of `b`, and the products were added. Use the "
+                      "same letter for the batch in both terms.")
+def summed_over_the_other_batch(a, b):
+    return np.einsum("btd,cds->bts", a, b)
+
+
+@BATCH_MATMUL.mistake("`range` needs a number. The number of items is `len(a)`.")
+def range_of_an_array(a, b):
+    return np.stack([a[i] @ b[i] for i in range(a)])
 
 
 @BATCH_MATMUL.alternative

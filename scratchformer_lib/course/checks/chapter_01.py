@@ -18,10 +18,11 @@ def softmax_inputs():
         Case("three scores", (np.array([2.0, 1.0, 0.1]),), axes="S"),
         Case("scores of shape (T=3, S=4)", (scores(3, 4),), axes="T S"),
         Case("the same along the columns", (scores(3, 4),), {"axis": 0}, axes="T S"),
-        Case("large scores, and rows far apart", (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0]]),),
-             axes="T S"),
+        Case("large scores, and rows far apart",
+             (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0], [0.0, 800.0, 1600.0]]),), axes="T S"),
         Case("a stack, along its middle axis", (scores(2, 3, 4),), {"axis": 1}, axes="B T S"),
         Case("a score of -inf", (np.array([[2.0, -np.inf, 0.1], [-np.inf, 0.0, -np.inf]]),), axes="T S"),
+        Case("a row of -inf only, which has no answer", (np.array([[1.0, 2.0], [-np.inf, -np.inf]]),), axes="T S"),
         Case("integer scores", (np.array([[1, 2, 3], [3, 1, 0]]),), axes="T S"),
         Case("float32 scores, a transposed view", (scores(5, 4, 3, 2).astype(np.float32).T,), axes="B H T S"),
     ]
@@ -131,6 +132,111 @@ def in_float64(x, axis=-1):
     return softmax(np.asarray(x, dtype=np.float64), axis)
 
 
+@SOFTMAX.mistake("e to the power of 1000 is too big for a float and becomes inf; its logarithm is inf too. Subtract "
+                 "the largest score of each row first; the shares stay the same.")
+def naive_in_logarithms(x, axis=-1):
+    return np.exp(x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)))
+
+
+@SOFTMAX.mistake("Subtract the largest score, not the smallest or the mean: only then is no exponent above zero. (And "
+                 "where a score is -inf, so are the smallest and the mean.)")
+def smallest_subtracted(x, axis=-1):
+    e = np.exp(x - np.min(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("Subtract the largest score, not the smallest or the mean: only then is no exponent above zero. (And "
+                 "where a score is -inf, so are the smallest and the mean.)")
+def mean_subtracted(x, axis=-1):
+    e = np.exp(x - np.mean(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You subtract the largest absolute value. In a row of negative scores it is far from the largest "
+                 "score, and all exponentials become 0. Take `np.max` of x itself.")
+def largest_absolute_value(x, axis=-1):
+    e = np.exp(x - np.max(np.abs(x), axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You subtract the same constant from every score. No constant suits all scores: each row needs its "
+                 "own largest one.")
+def constant_subtracted(x, axis=-1):
+    e = np.exp(x - 1000)
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You divide by the sum of the scores. Divide by the sum of their exponentials.")
+def sum_of_scores(x, axis=-1):
+    return np.exp(x) / np.sum(x, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("These are the scores minus the largest one. What is missing is the exponential, and the division by "
+                 "its sum.")
+def shifted_scores(x, axis=-1):
+    return x - np.max(x, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("Something small is added to the sum. It is not needed: the largest exponential is 1, so the sum is "
+                 "at least 1, and with it the shares add up to a little less.")
+def with_epsilon(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / (np.sum(e, axis=axis, keepdims=True) + 1e-8)
+
+
+@SOFTMAX.mistake("Python's own `max` and `sum` run along the first axis and compare whole rows. Use `np.max` and "
+                 "`np.sum`, with the axis.")
+def python_max_and_sum(x, axis=-1):
+    e = np.exp(x - max(x))
+    return e / sum(e)
+
+
+@SOFTMAX.mistake("Your sum runs along the first axis always (Python's own `sum` does). Use `np.sum` with the axis.")
+def python_sum(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / sum(e)
+
+
+@SOFTMAX.mistake("These are powers of 2. Softmax takes powers of e: `np.exp`.")
+def powers_of_two(x, axis=-1):
+    return softmax(x * np.float32(np.log(2)) if x.dtype == np.float32 else x * np.log(2), axis)
+
+
+@SOFTMAX.mistake("These are percentages. Shares add up to 1, not to 100.")
+def percentages(x, axis=-1):
+    return 100 * softmax(x, axis)
+
+
+@SOFTMAX.mistake("The shares are rounded, and no longer add up to 1. Return them as they are.")
+def rounded(x, axis=-1):
+    return softmax(x, axis).round(3)
+
+
+@SOFTMAX.mistake("`[..., None]` puts the axis back at the end, which is right only for axis=-1. `keepdims=True` "
+                 "leaves it where it was.")
+def axis_put_back_at_the_end(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis)[..., None])
+    return e / np.sum(e, axis=axis)[..., None]
+
+
+@SOFTMAX.mistake("Right for axis -1 and for axis 0, but there are others: the stack asks for axis=1. Hand `axis` on "
+                 "to `np.max` and `np.sum`.")
+def two_axes_only(x, axis=-1):
+    return softmax(x.T, -1).T if axis == 0 else softmax(x, -1)
+
+
+@SOFTMAX.mistake("A row of nothing but -inf has no right answer, and you make one up. Leave it NaN, so that whoever "
+                 "forbade everything finds out.")
+def zeros_for_nan(x, axis=-1):
+    return np.nan_to_num(softmax(x, axis))
+
+
+@SOFTMAX.mistake("A row of nothing but -inf has no right answer, and you make one up. Leave it NaN, so that whoever "
+                 "forbade everything finds out.")
+def large_number_for_infinity(x, axis=-1):
+    return softmax(np.where(np.isneginf(x), np.asarray(-1e9, x.dtype), x), axis)
+
+
 @SOFTMAX.alternative
 def row_by_row(x, axis=-1):
     def one(row):
@@ -160,6 +266,7 @@ def log_softmax_inputs():
         Case("large scores, and rows far apart", (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0]]),),
              axes="T S"),
         Case("a stack, along its middle axis", (scores(2, 3, 4, seed=3),), {"axis": 1}, axes="B T S"),
+        Case("a score of -inf", (np.array([[2.0, -np.inf, 0.1], [-np.inf, 0.0, -np.inf]]),), axes="T S"),
         Case("integer scores", (np.array([[1, 2, 3], [3, 1, 0]]),), axes="T S"),
         Case("float32 scores, a transposed view", (scores(5, 4, 3, 2).astype(np.float32).T,), axes="B H T S"),
     ]
@@ -249,6 +356,47 @@ def without_log(x, axis=-1):
     return shifted - np.sum(np.exp(shifted), axis=axis, keepdims=True)
 
 
+@LOG_SOFTMAX.mistake("This is the logarithm to the base 10. The natural logarithm is `np.log`.")
+def base_ten(x, axis=-1):
+    return log_softmax(x, axis) / np.log(10)
+
+
+@LOG_SOFTMAX.mistake("You add up logarithms. The formula wants the logarithm of the sum of the exponentials: first "
+                     "`np.exp`, then `np.sum`, then `np.log`.")
+def sum_of_logarithms(x, axis=-1):
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.sum(np.log(np.exp(shifted)), axis=axis, keepdims=True)
+
+
+@LOG_SOFTMAX.mistake("You subtract the logarithms of the shares from the scores. Subtract the logarithm of the *sum* "
+                     "of the exponentials.")
+def minus_log_of_softmax(x, axis=-1):
+    return x - np.log(softmax(x, axis))
+
+
+@LOG_SOFTMAX.mistake("You took softmax first, and its logarithm of softmax: shares are no scores. Start from x.")
+def of_the_shares(x, axis=-1):
+    return log_softmax(softmax(x, axis), axis)
+
+
+@LOG_SOFTMAX.mistake("You keep the shares away from 0 by a smallest number. That hides the -inf and loses the answer: "
+                     "-1000 is a logarithm like any other. Use the formula, which never forms the share.")
+def clipped(x, axis=-1):
+    return np.log(np.maximum(softmax(x, axis), 1e-300))
+
+
+@LOG_SOFTMAX.mistake("You cut the logarithms off at a smallest number. A score of -inf means never, and its logarithm "
+                     "is -inf.")
+def cut_off(x, axis=-1):
+    return np.maximum(log_softmax(x, axis), np.asarray(-1e9, np.result_type(x, np.float32)))
+
+
+@LOG_SOFTMAX.mistake("`x -= ...` writes into the caller's array. Make a new one: `shifted = x - ...`.")
+def log_in_place(x, axis=-1):
+    x -= np.max(x, axis=axis, keepdims=True)
+    return log_softmax(x, axis)
+
+
 @LOG_SOFTMAX.alternative
 def by_logaddexp(x, axis=-1):
     return x - np.logaddexp.reduce(x, axis=axis, keepdims=True)
@@ -320,6 +468,28 @@ def no_softmax(x, temperature, axis=-1):
 @WITH_TEMPERATURE.mistake("You used `//`, which rounds down. Divide with `/`.")
 def floor_division(x, temperature, axis=-1):
     return softmax(x // temperature, axis)
+
+
+@WITH_TEMPERATURE.mistake("The divided scores were rounded to whole numbers. Keep their fractions.")
+def whole_numbers(x, temperature, axis=-1):
+    return softmax((x / temperature).astype(int), axis)
+
+
+@WITH_TEMPERATURE.mistake("A low temperature makes large scores, and their exponentials overflow. Your `softmax` "
+                          "knows what to do about that: use it.")
+def exp_by_itself(x, temperature, axis=-1):
+    e = np.exp(x / temperature)
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@WITH_TEMPERATURE.mistake("These are the logarithms of the shares. The shares themselves are asked for: `softmax`.")
+def logarithms_of_shares(x, temperature, axis=-1):
+    return log_softmax(x / temperature, axis)
+
+
+@WITH_TEMPERATURE.mistake("Powers of shares do not add up to 1. Divide the scores instead, before softmax.")
+def powers_that_do_not_add_up(x, temperature, axis=-1):
+    return softmax(x, axis) ** (1 / temperature)
 
 
 @WITH_TEMPERATURE.alternative
@@ -412,6 +582,44 @@ def minus_score(x, truth):
                   "axis.")
 def wrong_axis_of_surprise(x, truth):
     return -log_softmax(x, axis=0)[np.arange(len(truth)), truth]
+
+
+@SURPRISE.mistake("`np.take_along_axis` keeps the axis, with size 1. Take that away again: `[:, 0]`.")
+def column_kept(x, truth):
+    return -np.take_along_axis(log_softmax(x), truth[:, None], axis=-1)
+
+
+@SURPRISE.mistake("`[0, truth]` reads all entries from the first prediction. Each has its own row: the row numbers "
+                  "are `np.arange(len(truth))`.")
+def first_row_only(x, truth):
+    return -log_softmax(x)[0, truth]
+
+
+@SURPRISE.mistake("There is one row for each prediction, `x.shape[0]` or `len(truth)` of them. `x.shape[1]` is the "
+                  "number of words.")
+def as_many_rows_as_words(x, truth):
+    return -log_softmax(x)[np.arange(x.shape[1]), truth]
+
+
+@SURPRISE.mistake("The row comes first, then the column: `[rows, truth]`.")
+def columns_first(x, truth):
+    return -log_softmax(x)[truth, np.arange(len(truth))]
+
+
+@SURPRISE.mistake("You take the logarithm of the scores. They have to become shares first; `log_softmax` does both.")
+def log_of_scores(x, truth):
+    return -np.log(x[np.arange(len(truth)), truth])
+
+
+@SURPRISE.mistake("`log_softmax` gives logarithms already; you take the logarithm once more.")
+def logarithm_twice(x, truth):
+    return -np.log(log_softmax(x)[np.arange(len(truth)), truth])
+
+
+@SURPRISE.mistake("You pick the scores first and then make them compete with each other. Each prediction's words "
+                  "compete: `log_softmax` of all of x, then pick.")
+def picked_too_early(x, truth):
+    return -log_softmax(x[np.arange(len(truth)), truth])
 
 
 @SURPRISE.alternative

@@ -4,7 +4,7 @@ import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from . import ACCENT, GOOD, INK, MUTED, SHARES, cells, interactive, shade, show, sketch, styled, tint
+from . import ACCENT, GOOD, INK, MUTED, PAPER, SHARES, cells, interactive, shade, show, sketch, styled, tint
 
 
 @styled()
@@ -70,7 +70,7 @@ def temperature_widget(with_temperature, words=("cat", "dog", "mat", "sat", "on"
         left.locator_params(axis="y", nbins=5, integer=True)
         left.axhline(0, color=MUTED, linewidth=1)
         right.set_title(f"shares at temperature {temperature:.3g}")
-        _columns(right, words, shares, ACCENT, [f"{s:.1%}" for s in shares])
+        _columns(right, words, shares, ACCENT, [percent(s) for s in shares])
         right.set_ylim(0, 1.08)
         right.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
         right.axhline(1 / len(words), color=MUTED, linewidth=1, linestyle=":", zorder=0)
@@ -79,10 +79,10 @@ def temperature_widget(with_temperature, words=("cat", "dog", "mat", "sat", "on"
 
     def alt(temperature):
         shares = zip(words, with_temperature(scores, temperature), strict=True)
-        return f"Shares at temperature {temperature:.3g}: {', '.join(f'{w} {s:.1%}' for w, s in shares)}."
+        return f"Shares at temperature {temperature:.3g}: {', '.join(f'{w} {percent(s)}' for w, s in shares)}."
 
     slider = ipywidgets.FloatLogSlider(
-        value=1.0, base=10, min=-1, max=1, step=0.05, description="temperature", readout_format=".3g",
+        value=1.0, base=10, min=-1, max=1, step=0.05, description="temperature", readout_format=".2g",
         layout={"width": "420px"})
     interactive(draw, alt, temperature=slider)
 
@@ -93,7 +93,12 @@ def _columns(axes, words, values, color, labels):
     axes.tick_params(axis="x", length=0)
     for i, (value, label) in enumerate(zip(values, labels, strict=True)):
         axes.annotate(label, (i, value), (0, 4 if value >= 0 else -4), textcoords="offset points",
-                      ha="center", va="bottom" if value >= 0 else "top")
+                      ha="center", va="bottom" if value >= 0 else "top",
+                      bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5})
+
+
+def percent(share):
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 @styled()
@@ -165,7 +170,7 @@ def scores_and_logs(words, scores, log_softmax):
         "wspace": 0.2})
     for axes, values, color, title in ((left, scores, tint(MUTED, 0.75), "scores"),
                                        (right, logs, tint(ACCENT, 0.75), "logarithms of the shares")):
-        _bars(axes, values, color, [f"{v:.3g}" for v in values])
+        _bars(axes, values, color, [f"{v:.3f}" for v in values])
         axes.set_xlim(-3.4, 3.4)
         axes.set_title(title)
     left.set_yticks(range(n), words)
