@@ -51,8 +51,8 @@ def run_lab(options):
         from jupyterlab.labapp import LabApp
     except ImportError:
         sys.exit('scratchformer: JupyterLab is missing; install the course with: python -m pip install -e ".[course]"')
-    LabApp.launch_instance([f"--ServerApp.root_dir={root}", *allow_root, *options.rest,
-                            str(root / "chapters" / "00_welcome.ipynb")])
+    LabApp.launch_instance([f"--ServerApp.root_dir={root}", "--LabApp.default_url=/lab/tree/chapters/00_welcome.ipynb",
+                            *allow_root, *options.rest])
 
 
 def run_build(options):
