@@ -58,9 +58,9 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 weights = figures.attention_by_hand()
 
 # %% [markdown]
-# Read it row by row. Each word has 100% of its attention to give, and the row says where it goes. *Sat* wants to know
-# who sits, and looks at *cat*. *On* looks for a thing that comes later, and finds *mat*. At the end of this chapter
-# your own code computes these very numbers.
+# Read it row by row. Each word has 100% of its attention to give (the numbers are rounded), and the row says where it
+# goes. *Sat* wants to know who sits, and looks at *cat*. *On* looks for a thing that comes later, and finds *mat*. At
+# the end of this chapter your own code computes these very numbers.
 #
 # ### The ladder
 #
@@ -78,6 +78,8 @@ weights = figures.attention_by_hand()
 # - **GPT**, the way to a language model: chapters 00 to 05, 09, 10, then 12 to 14.
 # - **The paper**, the way to the translator of 2017: chapters 00 to 10.
 # - **Everything**, in order. Chapter 11, gradients by hand, is a side trip for those who want every line.
+#
+# The course is growing: the chapters that exist are in the folder `chapters/`.
 #
 # ### How a chapter works
 #
@@ -249,7 +251,7 @@ print(add_to_each_row(x, np.array([100, 200, 300])))
 # %% [markdown]
 # ### Break it: a square again
 #
-# `square + b` adds without complaint. **Predict:** where do the hundreds go?
+# With `b = [100, 200, 300]`, `square + b` adds without complaint. **Predict:** where do the hundreds go?
 
 # %%
 b = np.array([100, 200, 300])
@@ -260,8 +262,8 @@ print("add_to_each_row(square, b):")
 print(add_to_each_row(square, b))
 
 # %% [markdown]
-# `b` ran along the columns, one number for each *column*. With three words of four numbers, NumPy would have refused;
-# with three words of three numbers it obeys.
+# `b` was laid along every row, so each *column* got one of its numbers. With three words of four numbers, NumPy would
+# have refused; with three words of three numbers it obeys.
 #
 # ## 4. Products, and stacks of products
 #
@@ -297,7 +299,7 @@ print(np.array([[1, 2]]) @ np.array([[5, 0, 1],
 # `a[i]` is a matrix of shape (T, D). Collect the products in a list; `np.stack` makes a stack of it.
 #
 # </details>
-# <details><summary>Hint: without</summary>
+# <details><summary>Hint: without a loop</summary>
 #
 # Read in the documentation of NumPy what `np.matmul` does with more than two axes, and what `np.dot` does. One of them
 # is what you want.
@@ -351,10 +353,10 @@ print("shape by np.dot      ", np.dot(left, right).shape)
 # | `add_to_each_row(x, b)` | (..., T, D), (..., T) | (..., T, D) |
 # | `batch_matmul(a, b)` | (B, T, D), (B, D, S) | (B, T, S) |
 #
-# These three are nearly enough for attention. The picture at the beginning had a row of four numbers for what each word
-# looks for, its *query*, and a row of four for what it offers, its *key*. A query times a key is a score; the scores of
-# a row become shares. Why that is a good idea is the subject of chapters 01 and 03. That it is made of your functions
-# you can see now; you need not follow each step yet.
+# These three are nearly enough for attention. Behind the picture at the beginning stood, unseen, two rows of four
+# numbers for each word: what it looks for, its *query*, and what it offers, its *key*. A query times a key is a score;
+# the scores of a row become shares. Why that is a good idea is the subject of chapters 01 and 03. That it is made of
+# your functions you can see now; you need not follow each step yet.
 
 # %%
 def shares_of(queries, keys):

@@ -11,7 +11,7 @@
 # At the end you will have written `softmax`. A Transformer uses it in two places: to decide how much each word looks at
 # each other word, and to decide which word comes next. You will also have written `log_softmax`, which keeps its head
 # where softmax rounds to zero; a *temperature*, which makes a model bolder or more careful; and *surprise*, the number
-# that training will push down from chapter 09 on.
+# that training will push down.
 #
 # Four exercises, about 50 minutes. You need axes and broadcasting from [chapter 00](00_welcome.ipynb).
 
@@ -47,8 +47,8 @@ from scratchformer_lib.course.figures import chapter_01 as figures
 # ## 1. Three scores, by hand
 #
 # A model never says *cat*. It says how much it likes each word it knows: 2.0 for *cat*, 1.0 for *dog*, 0.1 for *mat*.
-# Such numbers are called **scores**, or *logits*. To choose a word we need **shares**: positive numbers that add up to
-# 1. Shares that stand for chances are *probabilities*.
+# Such numbers are called **scores**, or *logits*. To choose a word we need **shares**: positive numbers whose sum is 1.
+# Shares that stand for chances are *probabilities*.
 #
 # Dividing by the sum is the first idea.
 
@@ -115,7 +115,8 @@ with np.errstate(all="ignore"):
 # - For a matrix with `axis=-1` each row adds up to 1; with `axis=0` each column does.
 # - A score of `-np.inf` gets the share 0; it needs no special treatment. Where *all* scores of a row are `-np.inf`
 #   there is no right answer, and `nan` is what should come out.
-# - Whoever calls you still needs `x`: leave it as it is. And float32 in, float32 out, as NumPy's own functions do it.
+# - Whoever calls you still needs `x`: leave it as it is. From here on one more rule holds for every function: float32
+#   in, float32 out. (Those are numbers of half the size, which big models use.) Whole numbers give float64.
 #
 # It took us three lines.
 #
@@ -252,8 +253,8 @@ print("sum of their 400 logarithms", 400 * np.log(0.1))
 # their shares, in the same shape.
 #
 # - `log_softmax(np.array([2.0, 1.0, 0.1]))` gives `[-0.417, -1.417, -2.317]`.
-# - `log_softmax(np.array([0.0, -1000.0]))` gives `[0.0, -1000.0]`: a share too small for a float has a logarithm that
-#   is not.
+# - `log_softmax(np.array([0.0, -1000.0]))` gives `[0.0, -1000.0]`: $e^{-1000}$ is too small for a float; its logarithm,
+#   -1000, is not.
 #
 # It took us two lines.
 #
@@ -375,7 +376,7 @@ print("divided after softmax", late.round(3), "  sum", late.sum().round(3))
 print("divided before       ", before.round(3), "  sum", before.sum().round(3))
 
 # %% [markdown]
-# Half of every share is half of everything: nothing became more even, and half of the choice is lost.
+# Half of every share is half of everything: nothing became more even, and the shares add up to one half.
 #
 # ## 5. Surprise
 #
@@ -554,4 +555,4 @@ for temperature in (0.3, 1.0, 3.0):
 # - Shannon, "A mathematical theory of communication", 1948, section 6: why the logarithm is the only choice.
 # - Goodfellow, Bengio and Courville, *Deep Learning*, 2016, sections 4.1 (overflow) and 6.2.2.3 (softmax units).
 #
-# `progress()` in a new cell shows what you have lit on the map so far.
+# `progress()` in a new cell shows what you have lit on the map so far. Next comes chapter 02: how words become numbers.

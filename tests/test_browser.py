@@ -66,7 +66,7 @@ def test_chapter_01_from_not_attempted_to_passed(jupyter, pictures):
     assert jupyter.run("01-softmax-check").error == "NotPassed: softmax: wrong"
     shown = card(jupyter, "01-softmax-check")
     assert "Your columns add up to 1; the rows should." in shown
-    assert "Case 2 of 9, scores of shape (T=3, S=4)" in shown
+    assert "Case 2 of 10, scores of shape (T=3, S=4)" in shown
     assert jupyter.cell("01-softmax-check").locator("table").count() == 2
     jupyter.screenshot(pictures / "wrong.png", "01-softmax-check", whole=True)
 

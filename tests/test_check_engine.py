@@ -91,8 +91,8 @@ def test_the_worst_entry_is_told(capsys):
         y.reshape(-1)[-1] += 0.01 * (y.size == 12)
         return y
     text, _ = shown(off_by_a_little, capsys)
-    assert "Case 2 of 9, scores of shape (T=3, S=4): `softmax(x)`" in text
-    assert "1 of 12 numbers differ; the worst, at T 2, S 3: expected" in text
+    assert "Case 2 of 10, scores of shape (T=3, S=4): `softmax(x)`" in text
+    assert "1 of 12 numbers differs, at T 2, S 3: expected" in text
 
 
 @pytest.mark.parametrize("f, words", [
@@ -100,8 +100,8 @@ def test_the_worst_entry_is_told(capsys):
                 "`softmax(x, axis=-1)`."),
     (lambda x: softmax(x), "It is called as `softmax(x, axis=0)`, and yours takes `(x)`"),
     (lambda x, dim=-1: softmax(x, dim), "and yours takes `(x, dim=-1)`"),
-    (lambda x, axis=-1: 1 / 0, "`ZeroDivisionError`: Division by zero."),
-    (lambda x, axis=-1: undefined, "`NameError`: Name 'undefined' is not defined."),      # noqa: F821
+    (lambda x, axis=-1: 1 / 0, "`ZeroDivisionError`: division by zero."),
+    (lambda x, axis=-1: undefined, "`NameError`: name 'undefined' is not defined."),      # noqa: F821
     (lambda x, axis=-1: exp(x), "Did you mean `np.exp`?"),      # noqa: F821
     (lambda x, axis=-1: exit(3), "SystemExit"),
     (lambda x, axis=-1: x[..., None] + 1 / 0, "In your line `(lambda x, axis=-1: x[..., None] + 1 / 0,"),
@@ -153,7 +153,7 @@ def test_a_view_of_the_input_is_judged_by_its_values(capsys):
         return x.T[0].T
     text, end = shown(row_sums, capsys)
     assert end == "row_sums: wrong"
-    assert "the worst, at T 2: expected 7, got 0" in text
+    assert "the worst, at T 2: expected 7.5, got 0" in text
 
 
 def test_what_it_prints_is_folded_into_the_card(capsys):
@@ -273,6 +273,19 @@ def test_a_wrong_matrix_is_drawn_beside_the_right_one():
         html = checker.card_of(found, softmax)._repr_html_()
         assert "<caption" in html and "expected" in html and "yours" in html
         assert html.count("outline:") == n_wrong
+
+
+def test_a_default_that_is_not_the_exercises_is_told(capsys):
+    def row_by_row(x, axis=0):
+        return softmax(x, axis)
+    text, _ = shown(named_softmax(row_by_row), capsys)
+    assert "Your default is `axis=0`; the exercise gives `axis=-1`." in text
+
+
+def test_code_on_a_card_keeps_its_stars():
+    card = reference("card").Card("wrong", "x", ["In your line `e**x / sum(e**x)`: **no**"])
+    assert "<code>e**x / sum(e**x)</code>: <b>no</b>" in card._repr_html_()
+    assert "`e**x / sum(e**x)`: no" in str(card)
 
 
 def test_a_card_shows_what_a_learner_wrote_as_text():

@@ -95,7 +95,7 @@ def saved(course, name):
 
 def test_a_passed_function_is_saved_and_used_by_later_modules(course):
     printed = run(course, ONE, SOFTMAX.replace("    e =", "    # my own words\n    e ="), "check(softmax)")
-    assert "softmax is right" in printed and "Saved to my_code/softmax.py." in printed
+    assert "softmax is right" in printed and "Saved to `my_code/softmax.py`." in printed
     assert saved(course, "softmax").startswith("# softmax: exercise 1.1 of ScratchFormer ")
     printed = run(course, MINE, "import inspect\nfrom scratchformer_lib import attention\n"
                   "print(inspect.getsource(attention.softmax))",
@@ -187,6 +187,10 @@ def test_a_cell_that_did_not_run_through_is_told_on_the_card(course):
     printed = run(course, ONE, "def softmax(x, axis=-1):\n    return x", "def softmax(x, axis=-1):\n    return (x",
                   "check(softmax)")
     assert "The last cell that defines `softmax` did not run through." in printed
+    printed = run(course, ONE, SOFTMAX, "def softmax(x, axis=-1):\n    return (x", "check(softmax)",
+                  "softmax = softmax(np.zeros(3))", "check(softmax)")
+    assert printed.index("did not run through.") < printed.index("All 10 cases pass.")
+    assert "softmax is no longer your function" in printed
 
 
 @pytest.mark.parametrize("text, words", [

@@ -56,27 +56,44 @@ def shell():
 
 
 def plain(line):
-    return line.replace("**", "")
+    parts = re.split(r"(`[^`]+`)", line)
+    parts[::2] = [part.replace("**", "") for part in parts[::2]]
+    return "".join(parts)
 
 
 def rich(line):
-    line = html.escape(line)
-    line = re.sub(r"`([^`]+)`", r"<code>\1</code>", line)
-    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
+    parts = [html.escape(part) for part in re.split(r"`([^`]+)`", line)]         # text, code, text, code, ...
+    parts[::2] = [re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", part) for part in parts[::2]]
+    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
+    return "".join(parts)
 
 
-def side_by_side(expected, got):
-    """Two arrays as tables, the entries of `got` that differ outlined; of a stack, the first matrix that has one.
+def side_by_side(expected, got, wrong):
+    """Two arrays as tables, the entries of `got` that are wrong outlined; of a stack, the first matrix that has one.
     HTML: it needs no plotting library."""
-    wrong = ~np.isclose(got, expected, rtol=1e-5, atol=0, equal_nan=True)
     where = np.unravel_index(np.argmax(wrong), wrong.shape)[:-2]
     expected, got, wrong = (np.atleast_2d(array[where]) for array in (expected, got, wrong))
     index = f"[{', '.join(map(str, where))}]" if where else ""
-    return ("<div style='display:flex;gap:28px;flex-wrap:wrap;margin:6px 0'>"
-            f"{table(f'expected{index}', expected, np.zeros_like(wrong))}{table(f'yours{index}', got, wrong)}</div>")
+    texts = in_digits_that_tell_apart(expected, got, wrong)
+    tables = table(f"expected{index}", texts[0], np.zeros_like(wrong)) + table(f"yours{index}", texts[1], wrong)
+    return f"<div style='display:flex;gap:28px;flex-wrap:wrap;margin:6px 0'>{tables}</div>"
+
+
+def in_digits_that_tell_apart(a, b, where):
+    """The numbers of two arrays as texts, in as few digits as tell them apart `where` they differ."""
+    for digits in (4, 7, 10, 13, 17):
+        texts = [np.vectorize(lambda v, digits=digits: number(v, digits), otypes=[object])(x) for x in (a, b)]
+        if np.all(texts[0][where] != texts[1][where]):
+            break
+    return texts
+
+
+def number(value, digits):
+    return f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value)
 
 
 def table(title, values, marked):
+    """values: (rows, columns) texts; marked: which of them are wrong."""
     rows = "".join(
         "<tr>" + "".join(cell(v, m) for v, m in zip(row, row_marked, strict=True)) + "</tr>"
         for row, row_marked in zip(values[:MOST, :MOST], marked[:MOST, :MOST], strict=True))
@@ -85,7 +102,6 @@ def table(title, values, marked):
             f"<caption style='text-align:left;caption-side:top'>{title}{cut}</caption>{rows}</table>")
 
 
-def cell(value, marked):
+def cell(text, marked):
     mark = f"outline:2px solid {COLOR['wrong']};font-weight:bold;" if marked else ""
-    text = f"{value:.3g}" if np.asarray(value).dtype.kind in "fc" else str(value)
     return f"<td style='text-align:right;padding:2px 7px;background:rgba(128,128,128,.12);{mark}'>{text}</td>"

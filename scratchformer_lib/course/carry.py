@@ -5,6 +5,7 @@ import inspect
 import symtable
 from types import CodeType
 
+BUILTINS = set(dir(builtins)) - {"display", "get_ipython"}      # which a notebook adds, and a file does not have
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -31,7 +32,7 @@ def carried(name, cells, namespace):
             return
         text = source_of(statement, cell)
         for other in sorted(free_names(text) - {wanted}):
-            if other in namespace or not hasattr(builtins, other):
+            if other in namespace or other not in BUILTINS:
                 add(other, wanted)
         definitions[wanted] = text
 
@@ -53,6 +54,8 @@ def find(name, cells, namespace, user):
             if isinstance(statement, (ast.Import, ast.ImportFrom)):
                 return cell, statement
             if not is_definition(statement):
+                if callable(namespace.get(name)) and name != user:
+                    continue            # this statement failed, or gave the name to something that is gone
                 raise NotCarried(f"it uses `{name}`, a variable of this notebook. Make it an argument, or write it "
                                  "inside the function" if name != user else f"`{name}` is not written with `def`")
             if is_live(namespace.get(name), name, source_of(statement, cell)):
@@ -76,24 +79,34 @@ def bound_names(statement):
         return {statement.name}
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
-    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    inner = [node for node in ast.walk(statement) if isinstance(node, (*DEFINITION, ast.Import, ast.ImportFrom))]
-    return names.union(*map(bound_names, inner))
+    table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
 
 
 def source_of(statement, cell):
     text = ast.get_source_segment(cell, statement)
     decorators = getattr(statement, "decorator_list", [])
-    above = cell.splitlines()[decorators[0].lineno - 1:statement.lineno - 1] if decorators else []
+    above = cell.split("\n")[decorators[0].lineno - 1:statement.lineno - 1] if decorators else []
     return "\n".join([*above, text])
 
 
 def is_live(value, name, text):
     """Is this text what the notebook runs? A cell that failed before its definition left an older one alive."""
+    if isinstance(value, type):
+        return is_live_class(value, text)
     code = getattr(inspect.unwrap(value), "__code__", None) if callable(value) else None
     if code is None:
         return value is not None
     return fingerprint(code) in map(fingerprint, functions_in(compile(text, "<cell>", "exec")))
+
+
+def is_live_class(value, text):
+    """Has the class the methods that are written in this text?"""
+    parts = [getattr(part, "__func__", getattr(part, "fget", part)) for part in vars(value).values()]
+    live = [fingerprint(f.__code__) for f in map(inspect.unwrap, parts) if hasattr(f, "__code__")]
+    bodies = [code for code in functions_in(compile(text, "<cell>", "exec")) if code.co_name == value.__name__]
+    written = [code for body in bodies for code in functions_in(body) if not code.co_name.startswith("<")]
+    return all(fingerprint(code) in live for code in written)
 
 
 def functions_in(code):
@@ -112,8 +125,9 @@ def import_of(name, statement):
             source = getattr(statement, "module", None) or alias.name
             if source.startswith("scratchformer_lib.course"):
                 raise NotCarried(f"it uses `{name}`, a tool of the course and not of the library")
-            if source.startswith("scratchformer_lib") and isinstance(statement, ast.Import):
-                raise NotCarried(f"it uses `{name}`; import the function by name, `from {source} import ...`")
+            whole = isinstance(statement, ast.Import)
+            if source == "scratchformer_lib" or (whole and source.startswith("scratchformer_lib.")):
+                raise NotCarried(f"it uses `{name}`; import the function by name, `from scratchformer_lib.module import function`")
             renamed = f" as {alias.asname}" if alias.asname else ""
             start = "import" if isinstance(statement, ast.Import) else f"from {statement.module} import"
             return f"{start} {alias.name}{renamed}"

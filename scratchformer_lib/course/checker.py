@@ -8,8 +8,6 @@ from . import card, checks, exercise, learner
 from .card import Card
 from .exercise import CRASHED, NOT_ATTEMPTED, PASSED
 
-MOST_PRINTED = 2000                     # characters
-
 
 class NotPassed(Exception):
     """A check that did not pass. The card has said why: in a notebook only one line is shown, no traceback."""
@@ -23,10 +21,12 @@ def check(f):
     asked = find_exercise(f)
     if isinstance(asked, Card):
         card.show(asked)
-        raise NotPassed(plain_title(asked))
+        raise NotPassed(card.plain(asked.title))
     found = exercise.judge(asked, f)
     shown = card_of(found, f)
-    shown.lines += learner.save(asked, f) if found.outcome == PASSED else learner.older_than_its_cell(asked.name, f)
+    shown.lines = [*learner.older_than_its_cell(asked.name, f), *shown.lines]
+    if found.outcome == PASSED:
+        shown.lines += learner.save(asked, f)
     card.show(shown)
     if found.outcome != PASSED:
         raise NotPassed(f"{asked.name}: {found.outcome}")
@@ -46,15 +46,21 @@ def find_exercise(f):
     """The exercise that f answers, or a card that says why there is none. The name that the notebook gives to f
     counts first: `softmax = lambda x: ...` is called <lambda>."""
     known = checks.exercises(learner.chapter()) if learner.chapter() else {}
-    known = {**checks.all_exercises(), **known}
+    known = {**known, **checks.all_exercises(), **known}
     if isinstance(f, str) and f in known:
         return Card("note", f"Write check({f}), without quotes", ["`check` takes the function itself, not its name."])
     if not callable(f):
-        what = exercise.describe(f)
+        what, bound = exercise.describe(f), [name for name, value in learner.namespace().items() if value is f]
+        gone = [name for name in bound if name in known]
+        if gone:
+            return Card("note", f"{gone[0]} is no longer your function", [
+                f"Something has been assigned to the name: it is {what} now. Run the cell of the function again."])
+        example = next(iter(known))
         return Card("note", f"This is {what}", [
-            "`check` takes the function itself, not what it returns: `check(softmax)`, not `check(softmax(x))`."])
+            f"`check` takes the function itself, not what it returns: `check({example})`, not `check({example}(x))`."])
     names = [name for name, value in learner.namespace().items() if value is f and name in known]
-    name = names[0] if names else getattr(f, "__name__", "")
+    own = getattr(f, "__name__", "")
+    name = own if own in names or not names else names[0]
     return known.get(name) or unknown(name)
 
 
@@ -65,10 +71,6 @@ def unknown(name):
     if name == "<lambda>":
         advice = "A lambda needs the name of its exercise: `softmax = lambda x, axis=-1: ...`."
     return Card("note", f"There is no exercise called {name or 'so'}", [f"{advice} Exercises here: {here}."])
-
-
-def plain_title(shown):
-    return card.plain(shown.title)
 
 
 def card_of(found, f):
@@ -91,9 +93,12 @@ def card_of(found, f):
         lines += [sentence(found.difference.text)]
     if found.sentence:
         lines += [found.sentence]
+    elif found.attempt.changed:
+        lines += ["`x = x + 1` makes a new array; `x += 1` and `x[0] = 1` write into the old one."]
+    lines += other_defaults(found, f)
     shown = Card(found.outcome, f"{name}: not yet", lines)
     if found.difference and np.ndim(found.difference.expected) >= 1:
-        shown.drawing = card.side_by_side(found.difference.expected, found.difference.got)
+        shown.drawing = card.side_by_side(found.difference.expected, found.difference.got, found.difference.wrong)
     inputs = input_text(found)
     if inputs:
         shown.folded.append(("This case, to try it yourself", inputs))
@@ -102,8 +107,8 @@ def card_of(found, f):
 
 def with_prints(shown, tried):
     if tried.printed:
-        cut = tried.printed[:MOST_PRINTED] + ("\n..." if len(tried.printed) > MOST_PRINTED else "")
-        shown.folded.append(("What your function printed", cut))
+        cut = "\n..." if len(tried.printed) >= exercise.MOST_PRINTED else ""
+        shown.folded.append(("What your function printed", tried.printed + cut))
     return shown
 
 
@@ -114,7 +119,9 @@ def crash_lines(found, f):
                 "that does not end?" + (f" It was at the line `{error.line}`." if error.line else "")]
     arity = arity_line(found, f)
     where = f" In your line `{error.line}`." if error.line else ""
-    return [arity] if arity else [f"`{error.kind}`: {sentence(error.message or '(no message)')}{where}{meant(error)}"]
+    message = error.message.strip() or "(no message)"
+    stop = "" if message.endswith((".", "!", "?")) else "."
+    return [arity] if arity else [f"`{error.kind}`: {message}{stop}{where}{meant(error)}"]
 
 
 def meant(error):
@@ -123,6 +130,18 @@ def meant(error):
     if missing and hasattr(np, missing[1]):
         return f" Did you mean `np.{missing[1]}`?"
     return ""
+
+
+def other_defaults(found, f):
+    """A line for each parameter whose default is not the exercise's."""
+    try:
+        mine = inspect.signature(f).parameters
+    except (TypeError, ValueError):
+        return []
+    asked = inspect.signature(found.exercise.reference).parameters
+    return [f"Your default is `{name}={mine[name].default}`; the exercise gives `{name}={asked[name].default}`."
+            for name in asked if name in mine and repr(mine[name].default) != repr(asked[name].default)
+            and inspect.Parameter.empty not in (mine[name].default, asked[name].default)]
 
 
 def arity_line(found, f):
@@ -163,4 +182,4 @@ def input_text(found):
 
 
 def sentence(text):
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "`", ")")) else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .card import in_digits_that_tell_apart
+
+MOST_PRINTED = 2000                     # characters of what an answer prints
 TIME_LIMIT = 10.0                       # seconds for all cases of one check
 TOLERANCE = {"float16": 1e-2, "float32": 1e-5, "complex64": 1e-5}     # relative to the largest entry; else 1e-9
 PASSED, WRONG, CRASHED, NOT_ATTEMPTED = "passed", "wrong", "crashed", "not attempted"
@@ -110,7 +113,7 @@ def attempts(exercise, f, seconds=None):
 
 
 def attempt(exercise, f, case, untouched):
-    result, printed = Attempt(), io.StringIO()
+    result, printed = Attempt(), Kept()
     try:
         with quiet(), contextlib.redirect_stdout(printed):
             result.value = exercise.call(f, case)
@@ -125,8 +128,20 @@ def attempt(exercise, f, case, untouched):
     return result
 
 
+class Kept(io.StringIO):
+    """What an answer prints, as far as anybody will read it: a loop without end may print gigabytes."""
+
+    def write(self, text):
+        if self.tell() < MOST_PRINTED:
+            super().write(text[:MOST_PRINTED])
+        return len(text)
+
+
 def failure(error, f):
-    message = "" if isinstance(error, TimedOut) else str(error)
+    try:
+        message = "" if isinstance(error, TimedOut) else str(error)
+    except Exception:                   # an exception of the answer's own, with a broken __str__
+        message = ""
     code = getattr(inspect.unwrap(f) if callable(f) else f, "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
@@ -186,6 +201,7 @@ class Difference:
     text: str
     expected: object = None
     got: object = None
+    wrong: object = None                # where they differ: a bool array
 
 
 @dataclass
@@ -232,7 +248,7 @@ def difference(exercise, case, result):
     if result.changed:
         nothing = ", and returned nothing" if result.value is None else ""
         return Difference(f"your function changed its argument `{result.changed[0]}`, which the caller still needs"
-                          f"{nothing}. `x = x + 1` makes a new array; `x += 1` and `x[0] = 1` write into the old one")
+                          + nothing)
     try:
         return exercise.judge(case, result.value)
     except Exception as error:          # a judge of properties may stumble over a strange answer
@@ -273,7 +289,8 @@ def compare(expected, got, axes="", where=""):
     if isinstance(expected, (tuple, list, dict)):
         return compare_trees(expected, got, axes, where)
     if not isinstance(expected, (np.ndarray, np.generic, int, float, complex)):
-        same = type(got) is type(expected) and (got == expected or not isinstance(expected, str))
+        by_value = isinstance(expected, (str, bytes, set, frozenset, range, type(None)))      # a Generator: by type
+        same = type(got) is type(expected) and (got == expected or not by_value)
         return None if same else Difference(f"{where}expected {expected!r}, got {describe(got)}")
     expected = np.asarray(expected)
     is_number = isinstance(got, (np.generic, int, float, complex))
@@ -286,18 +303,20 @@ def compare(expected, got, axes="", where=""):
     if np.shape(got) != expected.shape:
         return Difference(f"{where}expected shape {shape_text(expected.shape, axes)}, got {shape_text(np.shape(got))}")
     got = np.asarray(got)
-    found = compare_values(expected, got, axes, where) if got.dtype.kind in "biuf" else None
+    comparable = got.dtype.kind in "biuf" or got.dtype.kind == expected.dtype.kind
+    found = compare_values(expected, got, axes, where) if comparable else None
     as_good = python_number and got.dtype.kind == expected.dtype.kind
     if found is None and got.dtype != expected.dtype and not as_good:
-        return Difference(f"{where}expected dtype {expected.dtype}, got {got.dtype}{about_dtype(expected.dtype)}")
+        why = about_dtype(expected.dtype, got.dtype)
+        return Difference(f"{where}expected dtype {expected.dtype}, got {got.dtype}{why}")
     return found
 
 
-def about_dtype(expected):
-    if expected != np.float32:
-        return ""
-    return (". The numbers are right, but a model in float64 takes twice the time and memory. What you make yourself "
-            "needs the dtype of the input: `np.zeros(n, dtype=x.dtype)`")
+def about_dtype(expected, got):
+    if expected == np.float32 and got == np.float64:
+        return (". The numbers are right, but float64 takes a big model twice the time and memory. Something in your "
+                "function makes it: a dtype you ask for, or `np.zeros(n)`, which is float64 unless you name a dtype")
+    return ". Whole numbers cannot hold fractions: leave the dtype away" if got.kind in "iu" else ""
 
 
 def compare_trees(expected, got, axes, where):
@@ -326,7 +345,7 @@ def compare_values(expected, got, axes, where):
             error = np.where(same, 0, np.abs(got - expected))
             error = np.where(np.isnan(error), np.inf, error)
             tolerance = max(TOLERANCE.get(str(dtype), 1e-9) for dtype in (expected.dtype, got.dtype))
-            off = error > tolerance * largest
+            off = error > tolerance * (largest or 1)
             worst = error
     if not off.any():
         return None
@@ -336,18 +355,10 @@ def compare_values(expected, got, axes, where):
         str(list(map(int, index)))
     what = "the number differs:"
     if expected.ndim:
-        what = f"{off.sum()} of {off.size} numbers differ; the worst, at {place}:"
-    wanted, given = numbers_that_differ(expected[index], got[index])
-    return Difference(f"{where}{what} expected {wanted}, got {given}", expected, got)
-
-
-def numbers_that_differ(a, b):
-    """Both in as few digits as tell them apart, four at least."""
-    for digits in (4, 7, 10, 13, 17):
-        texts = [f"{x:.{digits}g}" if np.asarray(x).dtype.kind == "f" else str(x) for x in (a, b)]
-        if texts[0] != texts[1]:
-            break
-    return texts
+        differ = "differs," if off.sum() == 1 else "differ; the worst,"
+        what = f"{off.sum()} of {off.size} numbers {differ} at {place}:"
+    wanted, given = in_digits_that_tell_apart(*(np.atleast_1d(x[index]) for x in (expected, got)), np.array([True]))
+    return Difference(f"{where}{what} expected {wanted[0]}, got {given[0]}", expected, got, off)
 
 
 def shape_text(shape, axes=""):
@@ -371,5 +382,5 @@ def describe(value):
     if isinstance(value, (tuple, list, dict)):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, (np.generic, int, float, complex)):
-        return f"a single number, {value}"
+        return f"a single number, {value:.6g}"
     return f"a {type(value).__name__}"

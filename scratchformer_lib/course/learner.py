@@ -119,7 +119,7 @@ def save(exercise, f):
         write_aside(path, head + text)
     except OSError as error:
         return [f"Passed, but not saved: {error}."]
-    return [f"Saved to {short(path)}."]
+    return [f"Saved to `{short(path)}`."]
 
 
 def older_than_its_cell(name, f):
@@ -130,7 +130,8 @@ def older_than_its_cell(name, f):
     try:
         find(name, [last], {name: f}, name)
     except NotCarried:
-        return [f"**The last cell that defines `{name}` did not run through.** This is about the version before it."]
+        why = f"**The last cell that defines** `{name}` **did not run through.**"
+        return [f"{why} This is about the version before it."]
     return []
 
 

@@ -14,6 +14,8 @@ def chapters():
 @functools.cache
 def exercises(chapter):
     """The exercises of one chapter by name, numbered in order."""
+    if chapter not in chapters():
+        return {}
     module = importlib.import_module(f"{__name__}.chapter_{chapter}")
     found = [value for value in vars(module).values() if isinstance(value, Exercise)]
     for i, exercise in enumerate(found):

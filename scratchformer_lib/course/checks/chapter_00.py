@@ -6,14 +6,14 @@ from ..exercise import Case, Exercise
 
 
 def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
+    return np.random.default_rng(seed).standard_normal(shape).round(2)        # readable where a card shows them
 
 
 def row_sums_inputs():
     return [
-        Case("a matrix of shape (T=3, D=4)", (np.array([[1.0, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1, 1]]),), axes="T"),
+        Case("a matrix of shape (T=3, D=4)", (np.array([[1.5, 0, 2, 1], [3, 1, 0, 2], [0, 5, 1.5, 1]]),), axes="T"),
         Case("as many rows as columns", (normal(3, 3),), axes="T"),
-        Case("a stack of shape (B=2, T=3, D=4)", (normal(2, 3, 4),), axes="B T"),
+        Case("a stack of shape (B=3, T=2, D=4)", (normal(3, 2, 4),), axes="B T"),
         Case("a transposed view", (normal(5, 3).T,), axes="T"),
     ]
 
@@ -69,6 +69,11 @@ def row_by_row(x):
                   "a matrix and for a stack.")
 def over_axis_2(x):
     return x.sum(axis=2)
+
+
+@ROW_SUMS.mistake("Your running total is never set back to 0: each row's sum contains the rows before it.")
+def total_not_reset(x):
+    return np.cumsum(x.sum(axis=-1), axis=-1)
 
 
 @ROW_SUMS.alternative
@@ -181,6 +186,19 @@ def multiplied(x, b):
 @ADD_TO_EACH_ROW.mistake("You added the sum of b to everything. Each row has a number of its own.")
 def sum_of_b(x, b):
     return x + b.sum()
+
+
+@ADD_TO_EACH_ROW.mistake("x comes back as it was. `x[i] + b[i]` makes a new row and forgets it, unless you store it "
+                         "in the array that you return.")
+def sum_forgotten(x, b):
+    for i in range(len(b)):
+        x[i] + b[i][..., None]
+    return x
+
+
+@ADD_TO_EACH_ROW.mistake("`b[..., 0]` takes the first number of b for all rows. `b[..., None]` makes a new axis.")
+def first_number_only(x, b):
+    return x + b[..., 0]
 
 
 @ADD_TO_EACH_ROW.alternative
@@ -302,6 +320,22 @@ def summed_over_the_other_batch(a, b):
 @BATCH_MATMUL.mistake("`range` needs a number. The number of items is `len(a)`.")
 def range_of_an_array(a, b):
     return np.stack([a[i] @ b[i] for i in range(a)])
+
+
+@BATCH_MATMUL.mistake("`for i in len(a)`: a number cannot be looped over. `range(len(a))` counts up to it.")
+def loop_over_a_number(a, b):
+    return np.stack([a[i] @ b[i] for i in len(a)])
+
+
+@BATCH_MATMUL.mistake("Two loops, one inside the other, pair every item with every item. Go through both stacks "
+                      "together: `zip(a, b)`.")
+def nested_loops(a, b):
+    return np.stack([x @ y for x in a for y in b])
+
+
+@BATCH_MATMUL.mistake("Only the first product came back. Is `return` inside the loop? It must come after it.")
+def returned_inside_the_loop(a, b):
+    return np.stack([a[0] @ b[0]])
 
 
 @BATCH_MATMUL.alternative

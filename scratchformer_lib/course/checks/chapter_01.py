@@ -1,4 +1,6 @@
 """The exercises of chapter 01, softmax."""
+import math
+
 import numpy as np
 
 from ...softmax import log_softmax, softmax
@@ -10,7 +12,7 @@ LOST_AXIS = ("`np.max` and `np.sum` drop the axis they work along, and their res
 
 
 def scores(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape)
+    return np.random.default_rng(seed).standard_normal(shape).round(2)        # readable where a card shows them
 
 
 def softmax_inputs():
@@ -20,6 +22,7 @@ def softmax_inputs():
         Case("the same along the columns", (scores(3, 4),), {"axis": 0}, axes="T S"),
         Case("large scores, and rows far apart",
              (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0], [0.0, 800.0, 1600.0]]),), axes="T S"),
+        Case("scores far below zero", (np.array([[0.0, -1.0, -2.0], [-1000.0, -1001.0, -1002.0]]),), axes="T S"),
         Case("a stack, along its middle axis", (scores(2, 3, 4),), {"axis": 1}, axes="B T S"),
         Case("a score of -inf", (np.array([[2.0, -np.inf, 0.1], [-np.inf, 0.0, -np.inf]]),), axes="T S"),
         Case("a row of -inf only, which has no answer", (np.array([[1.0, 2.0], [-np.inf, -np.inf]]),), axes="T S"),
@@ -126,12 +129,6 @@ def in_place(x, axis=-1):
     return softmax(x, axis)
 
 
-@SOFTMAX.mistake("float32 in, float32 out: something in your function is float64 (a dtype you ask for, or np.float64 "
-                 "numbers), and in a big model that makes everything take twice as long.")
-def in_float64(x, axis=-1):
-    return softmax(np.asarray(x, dtype=np.float64), axis)
-
-
 @SOFTMAX.mistake("e to the power of 1000 is too big for a float and becomes inf; its logarithm is inf too. Subtract "
                  "the largest score of each row first; the shares stay the same.")
 def naive_in_logarithms(x, axis=-1):
@@ -177,11 +174,12 @@ def shifted_scores(x, axis=-1):
     return x - np.max(x, axis=axis, keepdims=True)
 
 
-@SOFTMAX.mistake("Something small is added to the sum. It is not needed: the largest exponential is 1, so the sum is "
-                 "at least 1, and with it the shares add up to a little less.")
-def with_epsilon(x, axis=-1):
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / (np.sum(e, axis=axis, keepdims=True) + 1e-8)
+for size in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
+    @SOFTMAX.mistake("Something small is added to the sum. It is not needed: the largest exponential is 1, so the sum "
+                     "is never 0; and with it the shares add up to a little less than 1.")
+    def with_epsilon(x, axis=-1, epsilon=size):
+        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+        return e / (np.sum(e, axis=axis, keepdims=True) + epsilon)
 
 
 @SOFTMAX.mistake("Python's own `max` and `sum` run along the first axis and compare whole rows. Use `np.max` and "
@@ -225,6 +223,62 @@ def two_axes_only(x, axis=-1):
     return softmax(x.T, -1).T if axis == 0 else softmax(x, -1)
 
 
+@SOFTMAX.mistake("You subtract the largest score only when the scores are large. Scores far below zero need it as "
+                 "well: all their exponentials are 0. Subtract it always.")
+def subtracted_when_large(x, axis=-1):
+    if np.max(x) > 100:
+        return softmax(x, axis)
+    e = np.exp(x)
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("The sign is turned: `np.max(x) - x` makes the highest score the smallest. Subtract the largest "
+                 "score from x.")
+def turned_around(x, axis=-1):
+    return softmax(-x, axis)
+
+
+@SOFTMAX.mistake("The largest score is each row's own, but the sum runs over everything. Give `np.sum` the axis, too.")
+def sum_of_everything(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e)
+
+
+@SOFTMAX.mistake("The sum runs along `axis`, the maximum always along the last one. Give `np.max` the axis, too.")
+def maximum_along_the_last_axis(x, axis=-1):
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("You work along axis 1, which three scores in a row do not have. The caller says which axis: use the "
+                 "argument `axis`.")
+def always_axis_1(x, axis=-1):
+    return softmax(x, 1)
+
+
+@SOFTMAX.mistake("Brackets are missing: `np.exp(x) - m` takes m from the exponentials. Write `np.exp(x - m)`.")
+def brackets_missing(x, axis=-1):
+    e = np.exp(x) - np.max(x, axis=axis, keepdims=True)
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("`math.exp` takes one number. `np.exp` takes a whole array.")
+def one_number_at_a_time(x, axis=-1):
+    e = math.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake("The option is called `keepdims`, with an s.")
+def keepdim(x, axis=-1):
+    return np.exp(x - np.max(x, axis=axis, keepdim=True))
+
+
+@SOFTMAX.mistake("The integer scores gave zeros: your `np.zeros_like(x)`, or `dtype=x.dtype`, holds whole numbers "
+                 "there, and cuts off every share. Take the dtype from the exponentials.")
+def cut_to_whole_numbers(x, axis=-1):
+    return softmax(x, axis).astype(x.dtype)
+
+
 @SOFTMAX.mistake("A row of nothing but -inf has no right answer, and you make one up. Leave it NaN, so that whoever "
                  "forbade everything finds out.")
 def zeros_for_nan(x, axis=-1):
@@ -265,6 +319,7 @@ def log_softmax_inputs():
         Case("scores far apart", (np.array([[0.0, -1000.0, -2000.0], [0.0, -1.0, -1500.0]]),), axes="T S"),
         Case("large scores, and rows far apart", (np.array([[1000.0, 1001.0, 999.0], [-1000.0, -1001.0, -1002.0]]),),
              axes="T S"),
+        Case("scores far below zero", (np.array([[0.0, -1.0, -2.0], [-1000.0, -1001.0, -1002.0]]),), axes="T S"),
         Case("a stack, along its middle axis", (scores(2, 3, 4, seed=3),), {"axis": 1}, axes="B T S"),
         Case("a score of -inf", (np.array([[2.0, -np.inf, 0.1], [-np.inf, 0.0, -np.inf]]),), axes="T S"),
         Case("integer scores", (np.array([[1, 2, 3], [3, 1, 0]]),), axes="T S"),
@@ -397,6 +452,25 @@ def log_in_place(x, axis=-1):
     return log_softmax(x, axis)
 
 
+@LOG_SOFTMAX.mistake("You subtract the largest score only when the scores are large. Scores far below zero need it as "
+                     "well: the sum of their exponentials is 0. Subtract it always.")
+def log_subtracted_when_large(x, axis=-1):
+    if np.max(x) > 100:
+        return log_softmax(x, axis)
+    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+
+
+@LOG_SOFTMAX.mistake("NumPy's natural logarithm is called `np.log`.")
+def called_ln(x, axis=-1):
+    return np.ln(softmax(x, axis))
+
+
+@LOG_SOFTMAX.mistake("The integer scores gave whole numbers: your `np.zeros_like(x)`, or `dtype=x.dtype`, cuts off "
+                     "the fractions there. Take the dtype from the exponentials.")
+def log_cut_to_whole_numbers(x, axis=-1):
+    return log_softmax(x, axis).astype(x.dtype)
+
+
 @LOG_SOFTMAX.alternative
 def by_logaddexp(x, axis=-1):
     return x - np.logaddexp.reduce(x, axis=axis, keepdims=True)
@@ -476,7 +550,7 @@ def whole_numbers(x, temperature, axis=-1):
 
 
 @WITH_TEMPERATURE.mistake("A low temperature makes large scores, and their exponentials overflow. Your `softmax` "
-                          "knows what to do about that: use it.")
+                          "knows what to do about that: use it, and run `check(softmax)` again.")
 def exp_by_itself(x, temperature, axis=-1):
     e = np.exp(x / temperature)
     return e / e.sum(axis=axis, keepdims=True)
@@ -513,7 +587,6 @@ def surprise_inputs():
              (np.array([[0.0, -1000.0, 1.0], [800.0, 0.0, 0.0]]), np.array([1, 2])), axes="T"),
         Case("as many predictions as words", (scores(4, 4, seed=8), np.array([1, 1, 3, 0])), axes="T"),
         Case("one prediction", (scores(1, 6, seed=9), np.array([4])), axes="T"),
-        Case("float32 scores", (scores(5, 4, seed=10).astype(np.float32), np.array([0, 1, 2, 3, 3])), axes="T"),
     ]
 
 
@@ -620,6 +693,12 @@ def logarithm_twice(x, truth):
                   "compete: `log_softmax` of all of x, then pick.")
 def picked_too_early(x, truth):
     return -log_softmax(x[np.arange(len(truth)), truth])
+
+
+@SURPRISE.mistake("`np.zeros_like(truth)` holds whole numbers, as the ids are, and cuts off the fractions. Use "
+                  "`np.zeros(len(truth))`.")
+def cut_off_fractions(x, truth):
+    return surprise(x, truth).astype(truth.dtype)
 
 
 @SURPRISE.alternative

@@ -164,7 +164,7 @@ def _verdicts(a, b):
     for m, n in zip((None,) * (ndim - len(a)) + a, (None,) * (ndim - len(b)) + b, strict=True):
         if m == n:
             yield m, n, "equal"
-        elif m in (None, 1):
+        elif m is None or (m == 1 and n is not None):
             yield m, n, "a stretches"
         elif n in (None, 1):
             yield m, n, "b stretches"

@@ -69,7 +69,7 @@ def temperature_widget(with_temperature, words=("cat", "dog", "mat", "sat", "on"
         left.set_ylim(min(scores.min(), 0) - 0.5, scores.max() + 0.5)
         left.locator_params(axis="y", nbins=5, integer=True)
         left.axhline(0, color=MUTED, linewidth=1)
-        right.set_title(f"shares at temperature {temperature:.3g}")
+        right.set_title(f"shares at temperature {temperature:.2g}")
         _columns(right, words, shares, ACCENT, [percent(s) for s in shares])
         right.set_ylim(0, 1.08)
         right.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
@@ -79,7 +79,7 @@ def temperature_widget(with_temperature, words=("cat", "dog", "mat", "sat", "on"
 
     def alt(temperature):
         shares = zip(words, with_temperature(scores, temperature), strict=True)
-        return f"Shares at temperature {temperature:.3g}: {', '.join(f'{w} {percent(s)}' for w, s in shares)}."
+        return f"Shares at temperature {temperature:.2g}: {', '.join(f'{w} {percent(s)}' for w, s in shares)}."
 
     slider = ipywidgets.FloatLogSlider(
         value=1.0, base=10, min=-1, max=1, step=0.05, description="temperature", readout_format=".2g",
@@ -189,7 +189,8 @@ def surprise_by_temperature(temperatures, surprises, knows_nothing):
     fig = Figure(figsize=(7, 3.2))
     axes = fig.add_axes((0.1, 0.17, 0.86, 0.76))
     axes.axhline(knows_nothing, color=MUTED, linestyle="--", linewidth=1.2)
-    axes.text(1, knows_nothing, f"knows nothing: {knows_nothing:.2f}", va="bottom", ha="center", color=MUTED)
+    axes.annotate(f"knows nothing: {knows_nothing:.2f}", (1, knows_nothing), (0, 4), textcoords="offset points",
+                  ha="center", color=MUTED)
     axes.plot(temperatures, surprises, color=ACCENT, marker="o")
     axes.annotate(f"{surprises[best]:.2f} at temperature {temperatures[best]:g}", (temperatures[best], surprises[best]),
                   (0, -14), textcoords="offset points", ha="center", va="top", color=shade(ACCENT), weight="bold")
