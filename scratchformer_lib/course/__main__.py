@@ -82,7 +82,7 @@ def run_export(options):
         return
     path, mine, problems = export.single_file()
     for name, why in problems.items():
-        print(f"{name}: set aside. {why}")
+        print(f"{name}: {why}")
     print(f"wrote {path}, with your {', '.join(mine) or 'functions once they are solved'}; run: python {path}")
 
 

@@ -1,15 +1,17 @@
 """The library with a learner's functions in the place of its own: as modules for later chapters, or as one file."""
 import ast
+import contextlib
 import importlib
 import importlib.util
 import itertools
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import exercise as exercises_
-from .carry import bound_names, is_definition, source_of
+from .carry import DEFINITION, bound_names, is_definition, source_of
 
 SHIPPED = Path(__file__).resolve().parents[1]
 trials = itertools.count()
@@ -31,10 +33,12 @@ def read_answer(path):
     """Take a file of my_code/ apart. Raises Broken, saying why, if it is not what `save` writes."""
     name = path.stem
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         body = ast.parse(text).body
-    except (SyntaxError, ValueError) as error:      # ValueError: bytes that are not UTF-8, or null bytes
-        raise Broken(f"it is not Python: {error}") from None
+    except OSError as error:
+        raise Broken(f"it cannot be read: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:     # ValueError: not UTF-8, or null bytes
+        raise Broken(f"it is not Python: {error or type(error).__name__}") from None
     answer = Answer(name, {}, {})
     for statement in body:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
@@ -90,70 +94,77 @@ def owners(modules):
 def put_in_place(text, answers, owner, module=None):
     """A module's text with the definitions of `answers` in the place of its own, all else kept to the letter.
 
-    owner: {name: module} of the whole library: a helper with such a name is left to the library.
-    module: its name, or None where all modules stand in one file.
-    A helper or import whose name already means something else here gets the answer's name appended.
+    owner: {name: module} of the whole library. module: this one's name, or None where all stand in one file.
     """
-    tree = ast.parse(text)
-    taken = {name: source_of(statement, text) for statement in tree.body for name in bound_names(statement)}
+    tree, lines = ast.parse(text), text.split("\n")
+    taken = {}                          # imported name -> its import
     for statement in tree.body:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             taken |= one_by_one(statement)
-    new_imports, lines = [], text.splitlines()
-    replaced = [s for s in tree.body if is_definition(s) and next(iter(bound_names(s))) in answers]
-    pieces = {}
-    for statement in replaced:
-        answer = answers[next(iter(bound_names(statement)))]
-        parts = {name: part for name, part in answer.definitions.items() if name == answer.name or name not in owner}
-        named = dict(answer.imports)
-        for name in answer.definitions:         # a solved function that came along as a helper
-            if name != answer.name and name in owner:
-                named[name] = f"from scratchformer_lib.{owner[name]} import {name}"
-        for name, import_text in named.items():
-            local = import_text.startswith("from scratchformer_lib.")
-            if local and (module is None or import_text.startswith(f"from scratchformer_lib.{module} ")):
-                original = import_text.split()[3]
-                if original != name:            # `from scratchformer_lib.softmax import softmax as s`
-                    parts = {key: rename(part, name, original) for key, part in parts.items()}
-                continue
-            import_text = import_text.replace("from scratchformer_lib.", "from .")
-            if taken.get(name, import_text) != import_text:
-                fresh = f"{name}_{answer.name}"
-                parts = {key: rename(part, name, fresh) for key, part in parts.items()}
-                import_text = f"{import_text.split(' as ')[0]} as {fresh}"
-                name = fresh
-            if name not in taken:
-                new_imports.append(import_text)
-                taken[name] = import_text
-        for name in [name for name in parts if name != answer.name]:
-            if taken.get(name, parts[name]) != parts[name]:
-                fresh = f"{name}_{answer.name}"
-                parts = {fresh if key == name else key: rename(part, name, fresh) for key, part in parts.items()}
-                taken[fresh] = parts[fresh]
-            elif name in taken:
-                del parts[name]                 # the very same helper is there already
-            else:
-                taken[name] = parts[name]
-        pieces[statement] = "\n\n\n".join(parts.values())
-    for statement in reversed(replaced):
-        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
-        lines[first - 1:statement.end_lineno] = pieces[statement].split("\n")
+    new_imports = []
+    for statement in reversed(tree.body):
+        name = next(iter(bound_names(statement))) if is_definition(statement) else None
+        if name in answers:
+            imports, parts = fitted(answers[name], answers, owner, module, taken)
+            new_imports += imports
+            first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
+            lines[first - 1:statement.end_lineno] = "\n\n\n".join(parts).split("\n")
     after_docstring = tree.body[0].end_lineno if ast.get_docstring(tree) is not None else 0
     lines[after_docstring:after_docstring] = new_imports
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def fitted(answer, answers, owner, module, taken):
+    """An answer's imports and definitions as they fit into a module.
+
+    A helper gets the answer's name appended, so that it meets no other's; but a helper that is an answer itself is the
+    library's by now. An import gets it where its name means something else here (`taken`, to which it is added).
+    """
+    parts, imports, new_imports = dict(answer.definitions), dict(answer.imports), []
+    for name in answer.definitions:
+        if name == answer.name:
+            continue
+        if name in answers and name in owner:
+            del parts[name]
+            imports[name] = f"from scratchformer_lib.{owner[name]} import {name}"
+        else:
+            parts = renamed(parts, name, f"{name}_{answer.name}")
+    for name, text in imports.items():
+        source = re.match(r"from scratchformer_lib\.(\w+) import (\w+)", text)
+        if source and module in (None, source[1]):
+            parts = renamed(parts, name, source[2])             # it stands in this very text
+            continue
+        text = text.replace("from scratchformer_lib.", "from .")
+        if taken.get(name, text) != text and not text.startswith(f"import {name}."):
+            fresh = f"{name}_{answer.name}"
+            parts, text, name = renamed(parts, name, fresh), f"{text.split(' as ')[0]} as {fresh}", fresh
+        if text not in taken.values():
+            new_imports.append(text)
+            taken[name] = text
+    return new_imports, list(parts.values())
+
+
+def renamed(parts, old, new):
+    """{name: text} of definitions, with a global name renamed in all of them."""
+    if old == new:
+        return parts
+    return {new if name == old else name: rename(text, old, new) for name, text in parts.items()}
 
 
 def rename(text, old, new):
     """Rename a global name in a definition, and nothing else of its text."""
-    tree = ast.parse(text)
-    spots = [(node.lineno, node.col_offset) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == old]
+    tree, spots = ast.parse(text), []
     for node in ast.walk(tree):
-        own = isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == old
-        if own and node in tree.body:
-            keyword = "def " if isinstance(node, ast.FunctionDef) else "class "
+        if isinstance(node, ast.Name) and node.id == old:
+            if not isinstance(node.ctx, ast.Load) and node not in getattr(tree.body[0], "targets", []):
+                raise Broken(f"`{old}` means two things in it; rename one")
+            spots.append((node.lineno, node.col_offset))
+        elif isinstance(node, DEFINITION) and node.name == old and node in tree.body:
+            keyword = {ast.FunctionDef: "def ", ast.AsyncFunctionDef: "async def ", ast.ClassDef: "class "}[type(node)]
             spots.append((node.lineno, node.col_offset + len(keyword)))
-        elif own or (isinstance(node, ast.arg) and node.arg == old):
-            raise Broken(f"`{old}` means two things in it; rename one")
+        elif old in (getattr(node, "arg", ""), getattr(node, "name", "")) or old in getattr(node, "names", []):
+            if not isinstance(node, ast.keyword):               # f(old=1) is the callee's name
+                raise Broken(f"`{old}` means two things in it; rename one")
     lines = [line.encode() for line in text.split("\n")]
     for row, column in sorted(spots, reverse=True):
         line = lines[row - 1]
@@ -181,7 +192,14 @@ def admit(answers, exercises, shipped=SHIPPED):
     answers: {name: Answer}. exercises: those of the library, in the order of the course.
     Returns (the answers admitted, {name: why not}).
     """
-    modules, admitted, refused = library_modules(shipped), dict(answers), {}
+    modules, admitted, refused = library_modules(shipped), {}, {}
+    for name, answer in answers.items():                # its own faults are nobody else's
+        own = [asked for asked in exercises if asked.name == name]
+        failing = first_failure({name: answer}, own, modules, shipped)
+        if failing:
+            refused[name] = failing[1]
+        else:
+            admitted[name] = answer
     while admitted:
         failing = first_failure(admitted, exercises, modules, shipped)
         if failing is None:
@@ -219,7 +237,7 @@ def failure_reason(asked, function):
         f = function(asked)
     except Broken as error:
         return str(error)
-    except Exception as error:          # raised while the module was imported
+    except (Exception, SystemExit) as error:            # raised while the module was imported
         return f"{type(error).__name__}: {error}"
     cases, done = asked.inputs(), exercises_.attempts(asked, f)
     for case, result in zip(cases, done, strict=False):
@@ -231,34 +249,28 @@ def failure_reason(asked, function):
     return ""
 
 
-class trial:
+@contextlib.contextmanager
+def trial(answers, modules, shipped):
     """A package of its own over the assembled and the shipped modules, thrown away afterwards.
     Gives a function from an exercise to what the package has under its name."""
-
-    def __init__(self, answers, modules, shipped):
-        self.answers, self.modules, self.shipped = answers, modules, shipped
-
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="scratchformer_")
-        self.name = f"scratchformer_trial_{next(trials)}"
-        self.problem = None
+    name = f"scratchformer_trial_{next(trials)}"
+    problem = None
+    with tempfile.TemporaryDirectory(prefix="scratchformer_") as folder:
         try:
-            write_modules(Path(self.folder.name), self.answers, self.modules)
+            write_modules(Path(folder), answers, modules)
         except Broken as error:
-            self.problem = error
-        load_package(self.name, self.shipped, [self.folder.name, str(self.shipped)])
-        return self.function
+            problem = error
+        load_package(name, shipped, [folder, str(shipped)])
 
-    def function(self, asked):
-        if self.problem:
-            raise self.problem
-        module = asked.reference.__module__.rpartition(".")[2]
-        return getattr(importlib.import_module(f"{self.name}.{module}"), asked.name)
+        def function(asked):
+            if problem:
+                raise problem
+            module = asked.reference.__module__.rpartition(".")[2]
+            return getattr(importlib.import_module(f"{name}.{module}"), asked.name)
 
-    def __exit__(self, *_):
-        for name in [name for name in sys.modules if name.partition(".")[0] == self.name]:
-            del sys.modules[name]
-        self.folder.cleanup()
+        yield function
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[loaded]
 
 
 def load_package(name, folder, path):

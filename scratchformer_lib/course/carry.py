@@ -127,10 +127,9 @@ def import_of(name, statement):
                 raise NotCarried(f"it uses `{name}`, a tool of the course and not of the library")
             whole = isinstance(statement, ast.Import)
             if source == "scratchformer_lib" or (whole and source.startswith("scratchformer_lib.")):
-                raise NotCarried(f"it uses `{name}`; import the function by name, `from scratchformer_lib.module import function`")
-            renamed = f" as {alias.asname}" if alias.asname else ""
-            start = "import" if isinstance(statement, ast.Import) else f"from {statement.module} import"
-            return f"{start} {alias.name}{renamed}"
+                raise NotCarried(f"it uses the module `{name}`; import what you need of it by name, "
+                                 "`from scratchformer_lib.softmax import softmax`")
+            return ast.unparse(type(statement)(**{**vars(statement), "names": [alias]}))
 
 
 def free_names(text):
