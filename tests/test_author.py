@@ -196,13 +196,51 @@ def test_ids_are_named_after_exercises_and_content_not_positions(built):
     assert set(before) < set(ids())
 
 
-def test_building_again_changes_no_byte_and_runs_nothing(built):
+def test_building_again_changes_no_byte_and_runs_nothing(built, monkeypatch):
     before = snapshot(built)
-    author.build(built)
+    with monkeypatch.context() as patch:
+        patch.setattr(author, "execute", lambda *_, **__: pytest.fail("a notebook was executed"))
+        author.build(built)
     assert snapshot(built) == before
     author.build(built, force=True)
     assert {p: b for p, b in snapshot(built).items() if p.suffix != ".ipynb" or p.parent.name == "chapters"} == \
         {p: b for p, b in before.items() if p.suffix != ".ipynb" or p.parent.name == "chapters"}
+
+
+def test_a_magic_in_a_cell_that_is_not_exported_is_fine(root):
+    rewrite(source(root), "# %%\n#| given\n", "# %%\n# %matplotlib inline\n\n# %%\n#| given\n")
+    author.build(root)
+    assert "%matplotlib inline" in (root / "chapters/07_doubling.ipynb").read_text(encoding="utf-8")
+
+
+def test_a_change_of_kind_or_of_a_directive_reaches_the_learners_notebook(built):
+    rewrite(source(built), "#| given\n", "")
+    assert "chapters/07_doubling.ipynb" in relative(built, author.stale_files(author.Project(built)))
+    author.build(built)
+    assert "source_hidden" not in (built / "chapters/07_doubling.ipynb").read_text(encoding="utf-8")
+
+
+def test_made_files_without_a_source_are_named(built):
+    source(built).unlink()
+    (built / "scratchformer_lib/course/checks/chapter_07.py").unlink()
+    assert relative(built, author.orphans(author.Project(built))) == [
+        "chapters/07_doubling.ipynb", "scratchformer_lib/course/answers/chapter_07.py", "scratchformer_lib/doubling.py",
+        "scratchformer_lib/softmax.py", "solutions/07_doubling.ipynb"]      # softmax.py came without its source here
+
+
+def test_line_ends_of_another_system_are_stale(built):
+    text = source(built).read_bytes()
+    source(built).write_bytes(text.replace(b"\n", b"\r\n"))
+    assert relative(built, author.stale_files(author.Project(built))) == ["solutions/07_doubling.py"]
+    author.build(built)
+    assert source(built).read_bytes() == text
+
+
+def test_long_import_lines_are_wrapped_and_sorted_like_the_rest():
+    names = ["softmax", "Softmax", "LOST", *(f"a_rather_long_name_{i}" for i in range(6))]
+    line = author.import_line(".module", sorted(names, key=author.as_ruff_sorts))
+    assert max(map(len, line.split("\n"))) <= 120
+    assert line.index("LOST") < line.index("Softmax") < line.index("a_rather_long_name_0") < line.index("softmax,")
 
 
 def test_one_word_changed_is_named_as_stale(built):
@@ -245,6 +283,20 @@ REFUSED = {
     "a check without an exercise": ("# %%\ncheck(double)\n", "# %%\ncheck(double)\n\n# %%\ncheck(triple)\n",
                                     "no cell asks for triple"),
     "an exercise that the text calls by another number": ("Exercise 7.2.", "Exercise 7.3.", "'Exercise 7.2.'"),
+    "markers that are nearly right": ("    ### END SOLUTION\n\n# %%\ncheck(halve)",
+                                      "    ### End solution\n\n# %%\ncheck(halve)", "is no marker"),
+    "markers after a function": ("### BEGIN SOLUTION\n    return x + x\n    ### END SOLUTION\n",
+                                 "return x + x\n### BEGIN SOLUTION\n### END SOLUTION\n", "not inside a function"),
+    "two exercises in one cell": ("# %%\ncheck(double)\n", "def other(x):\n    ### BEGIN SOLUTION\n    return x\n"
+                                  "    ### END SOLUTION\n\n# %%\ncheck(double)\n", "two exercises in one cell"),
+    "two checks in one cell": ("check(double)\n", "check(double)\ncheck(halve)\n", "more than one check"),
+    "an import that shares its line": ("import math\n", "import math; PI = 3\n", "shares its line"),
+    "a star import": ("import math\n", "from math import *\n", "`from math import *` cannot be exported"),
+    "a whole module of the library": ("import math\n", "import math\nfrom scratchformer_lib import softmax as s\n",
+                                      "write `from scratchformer_lib.module import name`"),
+    "an import of the library inside a function": (
+        "    return softmax(double", "    from scratchformer_lib.softmax import softmax\n    return softmax(double",
+        "outside of functions"),
     "an unknown directive": ("#| given", "#| gvien", "unknown directive '#| gvien'"),
     "an export without a module": ("#| default_exp doubling\n", "", "needs `#| default_exp module`"),
     "a name exported twice in a chapter": ("def softened(x):", "def double(x):", "exports double, which 07_doubling"),
@@ -277,13 +329,17 @@ def test_an_exercise_of_the_checks_that_no_text_asks_for_is_refused(root):
 
 
 def test_two_chapters_that_export_one_name_are_refused(root):
-    other = SOURCE.replace("Exercise 7.", "Exercise 8.").replace("_exp doubling", "_exp other")
+    other = SOURCE.replace("Exercise 7.", "Exercise 8.").replace("_exp doubling", "_exp other").replace("halve", "part")
     (root / "solutions/08_other.py").write_text(other, encoding="utf-8")
     checks = root / "scratchformer_lib/course/checks"
-    shutil.copy(checks / "chapter_07.py", checks / "chapter_08.py")
+    (checks / "chapter_08.py").write_text(CHECKS.replace("halve", "part"), encoding="utf-8")
     with pytest.raises(author.BuildError, match=r"08_other, cell \d+ .*: exports double, which 07_doubling exports"):
         author.build(root)
     assert not (root / "scratchformer_lib/doubling.py").exists()
+    rewrite(root / "solutions/08_other.py", "part", "halve")
+    rewrite(checks / "chapter_08.py", "part", "halve")
+    with pytest.raises(author.BuildError, match=r"08_other, cell \d+ .*: asks for halve, which 07_doubling has"):
+        author.build(root)
 
 
 def test_a_chapter_can_append_to_another_chapters_module(built):

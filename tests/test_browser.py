@@ -30,7 +30,7 @@ def jupyter(tmp_path_factory):
     (root / "chapters").mkdir()
     for chapter in author.Project(ROOT).chapters:
         text = author.written(author.learner_notebook(chapter))
-        (root / "chapters" / f"{chapter.title_of_file}.ipynb").write_text(text, encoding="utf-8")
+        (root / "chapters" / f"{chapter.path.stem}.ipynb").write_text(text, encoding="utf-8")
     with lab(root) as running:
         yield running
 

@@ -15,7 +15,7 @@ from scratchformer_lib.course import reference
 author = reference("author")
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = author.Project(ROOT)
-CHAPTERS = [pytest.param(chapter, id=chapter.title_of_file) for chapter in PROJECT.chapters]
+CHAPTERS = [pytest.param(chapter, id=chapter.path.stem) for chapter in PROJECT.chapters]
 CODE = [cell for chapter in PROJECT.chapters for cell in chapter.cells if cell.kind == "code"]
 ids_of_exercises = {f"{chapter.number}-{name}" for chapter in PROJECT.chapters for name in chapter.exercises}
 

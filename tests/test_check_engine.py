@@ -221,6 +221,60 @@ def test_an_interrupt_that_comes_too_late_hurts_nobody():
     assert 0 < interrupted < 300
 
 
+def test_a_flood_of_prints_is_not_kept(capsys):
+    @named_softmax
+    def f(x, axis=-1):
+        for _ in range(10_000):
+            print("x" * 100)
+        return x
+    text, _ = shown(f, capsys)
+    assert len(text) < 5000 and text.endswith("...\n")
+
+
+def test_an_exception_with_a_broken_text_is_a_crash(capsys):
+    class Odd(Exception):
+        def __str__(self):
+            raise ValueError
+
+    @named_softmax
+    def f(x, axis=-1):
+        raise Odd
+    text, end = shown(f, capsys)
+    assert end == "softmax: crashed" and "`Odd`: (no message)." in text
+
+
+def test_one_small_case_alone_does_not_make_a_known_mistake():
+    """Different mistakes look the same on a case of size 1: most of the wrong cases must agree."""
+    cases = [np.zeros((1, 3)), np.eye(2), np.eye(3), np.eye(4)]
+    asked = Exercise(softmax, lambda: [Case("some", (x.copy(),)) for x in cases])
+    asked.mistake("You return nothing but zeros.")(lambda x: np.zeros_like(x))
+    assert exercise.judge(asked, lambda x: np.zeros_like(x)).sentence == "You return nothing but zeros."
+    assert exercise.judge(asked, lambda x: np.zeros_like(x) + (len(x) > 1)).sentence == ""
+
+
+def test_an_alias_is_judged_as_what_it_is_called(monkeypatch):
+    def log_softmax(x, axis=-1):
+        return x
+    monkeypatch.setattr(reference("learner"), "namespace", lambda: {"softmax": log_softmax, "log_softmax": log_softmax})
+    assert checker.find_exercise(log_softmax).name == "log_softmax"
+    log_softmax.__name__ = "<lambda>"
+    assert checker.find_exercise(log_softmax).name == "softmax"
+
+
+@pytest.mark.parametrize("right, wrong", [
+    (np.array([1j]), np.array([5j])), (1j, 9j), (np.array(["a"]), np.array(["b"])), ({1, 2}, {3}), (b"ab", b"cd"),
+    ([(b"a", b"b")], [(b"x", b"y")]), (range(3), range(9)), ("a", "b"), (True, False),
+    (np.zeros(2), np.array([0, 1e-3])),
+])
+def test_values_of_every_kind_are_compared(right, wrong):
+    assert exercise.compare(right, right) is None
+    assert exercise.compare(right, wrong) is not None
+
+
+def test_where_zero_is_expected_a_rounding_error_is_no_mistake():
+    assert exercise.compare(np.zeros(2), np.array([0, 1e-17])) is None
+
+
 def test_another_exercises_stub_says_what_to_solve_first(capsys):
     def log_softmax(x, axis=-1):
         raise NotImplementedError("Exercise 1.1")

@@ -58,7 +58,7 @@ def test_solved_chapters_run_on_colab(tmp_path):
             if "NotImplementedError" in cell.source and cell.cell_type == "code":
                 cell.source = answers[cell.id]
             cell.source = cell.source.replace(f"git+{project.url}", f"git+{repository.as_uri()}")
-        nbformat.write(made, content / f"{chapter.title_of_file}.ipynb")
+        nbformat.write(made, content / f"{chapter.path.stem}.ipynb")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "SCRATCHFORMER"))}
     paths = sorted(content.glob("*.ipynb"))
     subprocess.run([python, "-c", RUN, *paths], cwd=content, check=True,

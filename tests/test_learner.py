@@ -153,6 +153,61 @@ def test_two_helpers_of_one_name_are_kept_apart(course):
     assert "return x - helper_log_softmax(x, axis)" in printed
 
 
+def test_a_class_in_a_cell_that_failed_before_it_does_not_count(course):
+    table = "class Table:\n    def __init__(self, rows):\n        self.rows = rows\n    def look_up(self, i):\n"
+    right, never = table + "        return self.rows[i]", "1 / 0\n" + table + "        return 'never ran'"
+    run(course, BEGIN.format('"03"'), right, never, "check(Table)")
+    assert "return self.rows[i]" in saved(course, "Table")
+
+
+@pytest.mark.parametrize("helper, use", [
+    ("def weights_of(x):\n    return np.exp(x)", "weights_of(m)"),             # the name of a library function
+    ("def max(x):\n    return np.exp(x)", "max(m)"),                           # of a builtin
+    ("def main(x):\n    return np.exp(x)", "main(m)"),                         # of what the single file has
+    ("import numpy.linalg\ndef helper(x):\n    return numpy.exp(x)", "helper(m)"),
+    ("helper = lambda x: np.exp(x)", "helper(m)"),
+    ("def helper(x, n=1):\n    return helper(x, 0) if n else np.exp(x)", "helper(m)"),
+])
+def test_helpers_of_many_kinds_come_along_and_meet_nobody_elses(course, helper, use):
+    run(course, ONE, helper, f"def softmax(x, axis=-1):\n    m = x - x.max(axis, keepdims=True)\n    e = {use}\n"
+        "    return e / e.sum(axis, keepdims=True)", "check(softmax)",
+        "later = [helper for helper in range(3)]", "check(softmax)")
+    assert "`softmax` (yours)" in run(course, MINE)
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
+                          capture_output=True, text=True)
+    assert "with your softmax" in done.stdout, done.stderr
+
+
+def test_a_right_answer_is_not_blamed_for_the_faults_of_others(course):
+    run(course, ONE, SOFTMAX, "check(softmax)")
+    for name in ("log_softmax", "weights_of"):
+        (course / f"my_code/{name}.py").write_text(f"import not_there\n\n\ndef {name}(x):\n    return x\n",
+                                                   encoding="utf-8")
+    printed = run(course, MINE)
+    assert "`softmax` (yours)" in printed
+    assert printed.count("set aside. ModuleNotFoundError: No module named 'not_there'") == 2
+
+
+def test_a_name_that_means_two_things_is_refused_and_not_garbled():
+    rename = reference("assemble").rename
+    assert rename("def f(x):\n    return h(x, h=1) + x.h", "h", "g") == "def f(x):\n    return g(x, h=1) + x.h"
+    for text in ("def f(h):\n    return h", "def f(x):\n    global h\n    return h", "class C:\n    h = h",
+                 "def f(x):\n    def h(): pass\n    return h"):
+        with pytest.raises(reference("assemble").Broken, match="means two things"):
+            rename(text, "h", "g")
+
+
+def test_an_edited_single_file_is_kept(course):
+    (course / "my_transformer.py").write_text("edited", encoding="utf-8")
+    run(course, ONE, SOFTMAX, "check(softmax)")
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
+                          capture_output=True, text=True)
+    assert "It is kept as my_transformer_1.py" in done.stdout.replace("it was there already. ", ""), done.stderr
+    assert (course / "my_transformer_1.py").read_text(encoding="utf-8") == "edited"
+
+
 @pytest.mark.parametrize("cells, words", [
     (["scale = 1.0", "def softmax(x, axis=-1):\n    e = np.exp((x - x.max(axis, keepdims=True)) * scale)\n"
       "    return e / e.sum(axis, keepdims=True)"], "it uses `scale`, a variable of this notebook"),
@@ -198,6 +253,7 @@ def test_a_cell_that_did_not_run_through_is_told_on_the_card(course):
     (b"# softmax: exercise 1.1 of ScratchFormer 0.1.0\nimport numpy as np\n\n\ndef soft", "it is not Python"),
     (b"", "it does not define `softmax`"),
     (b"\xff\xfe\x00", "it is not Python"),
+    (b"import sys\n\n\ndef softmax(x, axis=sys.exit(3)):\n    return x\n", "SystemExit: 3"),
     (b"import numpy as np\nprint('hello')\n", "line 2 is neither an import nor a definition"),
     (b"import no_such_module\n\n\ndef softmax(x, axis=-1):\n    return x\n", "No module named 'no_such_module'"),
     (b"def softmax(x, axis=-1):\n    return x\n", "three scores: 3 of 3 numbers differ"),
@@ -215,8 +271,12 @@ def test_a_broken_stale_or_half_written_file_is_named_and_set_aside(course, text
 
 def test_an_exercise_that_the_course_no_longer_has_is_named(course):
     (course / "my_code").mkdir()
-    (course / "my_code/old_exercise.py").write_text("def old_exercise(x):\n    return x\n", encoding="utf-8")
-    assert "of the course has no exercise of this name" in run(course, MINE)
+    head = "# old_exercise: exercise 1.7 of ScratchFormer 0.0.1, as it passed its check.\n"
+    (course / "my_code/old_exercise.py").write_text(f"{head}def old_exercise(x):\n    return x\n", encoding="utf-8")
+    (course / "my_code/notes.py").write_text("import this\n", encoding="utf-8")
+    printed = run(course, MINE)
+    assert "`old_exercise`: set aside." in printed and "of the course has no exercise of this name" in printed
+    assert "notes" not in printed and (course / "my_code/notes.py").exists()
 
 
 def test_a_function_that_passes_its_check_and_breaks_a_later_module_is_named(course):
@@ -252,7 +312,7 @@ def test_the_switch_is_not_kept(course):
 
 
 def test_an_unknown_chapter_is_named(course):
-    assert "there is no chapter '42'; there are 00, 01, 03" in run(course, BEGIN.format('"42"'))
+    assert "a chapter is two digits, such as \"03\", not 3" in run(course, BEGIN.format("3"))
 
 
 def test_progress_tells_what_is_solved(course):

@@ -30,6 +30,7 @@ def main(arguments=None):
     reset.add_argument("chapter", metavar="NN")
     reset.set_defaults(run=run_reset)
 
+    sys.stdout.reconfigure(errors="replace")            # a path may hold letters that the terminal lacks
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -63,11 +64,14 @@ def run_build(options):
                 print(f"wrote {path.relative_to(root)}")
             print(f"now: scratchformer build {options.new[0]}")
         elif options.check:
-            stale = author.stale_files(author.Project(root))
+            project = author.Project(root)
+            stale, orphans = author.stale_files(project), author.orphans(project)
             for path in stale:
                 print(f"stale: {path.relative_to(root).as_posix()}")
-            print("run `scratchformer build`" if stale else "everything made is fresh")
-            return 1 if stale else 0
+            for path in orphans:
+                print(f"without a source: {path.relative_to(root).as_posix()}; delete it")
+            print("run `scratchformer build`" if stale else "everything made is fresh" if not orphans else "")
+            return 1 if stale or orphans else 0
         else:
             author.build(root, options.chapters, options.force)
     except author.BuildError as error:
@@ -88,17 +92,23 @@ def run_export(options):
 
 def run_reset(options):
     root, author, learner = checkout(), reference("author"), reference("learner")
-    solved = sorted((root / "solutions").glob(f"{options.chapter}_*.ipynb"))
+    number = options.chapter.zfill(2)
+    solved = sorted((root / "solutions").glob(f"{number}_*.ipynb")) if number.isdigit() else []
     if not solved:
         sys.exit(f"scratchformer reset: there is no chapter {options.chapter!r}")
     path = root / "chapters" / solved[0].name
-    fresh = author.learner_notebook(author.Chapter(solved[0], author.read_notebook(solved[0])))
+    try:
+        fresh = author.written(author.learner_notebook(author.Chapter(solved[0], author.read_notebook(solved[0]))))
+    except author.BuildError as error:
+        sys.exit(f"scratchformer reset: {error}")
+    backup = None
     if path.exists():
         backup = learner.home() / "notebooks" / f"{path.stem}-{datetime.datetime.now():%Y%m%d-%H%M%S-%f}.ipynb"
         backup.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, backup)
+    learner.write_aside(path, fresh)
+    if backup:
         print(f"your notebook is now {backup}")
-    learner.write_aside(path, author.written(fresh))
     print(f"chapters/{path.name} is fresh; reload it in JupyterLab")
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import textwrap
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import nbformat
 from .carry import bound_names, free_names, is_definition, source_of
 from .learner import write_aside
 
+PACKAGE = "scratchformer_lib"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 DIRECTIVES = {"default_exp", "export", "export-only", "given", "setup"}
 
@@ -67,9 +69,13 @@ class Cell:
             raise self.error("an exported cell with nothing in it")
         if self.asks_something and self.asks is None:
             raise self.error("the solution markers are not inside a function or class")
+        if self.exported:
+            self.check_imports()
         if kind == "code" and "check(" in source:
             calls = [s.value for s in self.tree.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
             names = [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "check" and call.args]
+            if len(names) > 1:
+                raise self.error("more than one check; give each a cell of its own")
             self.checks = names[0] if names else None
 
     def error(self, message):
@@ -88,6 +94,8 @@ class Cell:
         inside = False
         for line in self.text.split("\n") if self.kind == "code" else []:
             if line.strip() not in (BEGIN, END):
+                if re.match(r"(?i)\s*#+\s*(begin|end)\s+solution\b", line):
+                    raise self.error(f"{line.strip()!r} is no marker; write {BEGIN!r} and {END!r}")
                 continue
             if (line.strip() == BEGIN) == inside:
                 raise self.error(f"{line.strip()!r} where {END if inside else BEGIN!r} must come: "
@@ -95,6 +103,23 @@ class Cell:
             inside = not inside
         if inside:
             raise self.error(f"{BEGIN!r} is never closed by {END!r}")
+
+    def check_imports(self):
+        """Exported imports are gathered and rewritten, so they must be of the plain kinds."""
+        for node in ast.walk(self.tree):
+            if not is_import(node):
+                continue
+            names = [alias.name for alias in node.names]
+            ours = [name for name in [getattr(node, "module", None) or "", *names] if name.startswith(PACKAGE)]
+            sharing = any(other is not node and other.lineno <= node.end_lineno and node.lineno <= other.end_lineno
+                          for other in self.tree.body if node in self.tree.body)
+            if sharing:
+                raise self.error(f"`{ast.unparse(node)}` shares its line; give it a line of its own")
+            if "*" in names or getattr(node, "level", 0) or getattr(node, "module", "") == "__future__":
+                raise self.error(f"`{ast.unparse(node)}` cannot be exported; import by name from a full module name")
+            if ours and (node not in self.tree.body or not isinstance(node, ast.ImportFrom) or node.module == PACKAGE):
+                raise self.error(f"`{ast.unparse(node)}`: write `from {PACKAGE}.module import name`, "
+                                 "outside of functions")
 
     @cached_property
     def tree(self):
@@ -112,9 +137,13 @@ class Cell:
     def asks(self):
         """The name of the exercise: the top-level definition around the markers."""
         rows = [i + 1 for i, line in enumerate(self.text.split("\n")) if line.strip() == BEGIN]
-        for statement in self.tree.body:
-            if is_definition(statement) and rows and statement.lineno < rows[0] <= statement.end_lineno + 1:
-                return next(iter(bound_names(statement)))
+        around = [next((s for s in self.tree.body if is_definition(s) and s.lineno < row <= s.end_lineno), None)
+                  for row in rows]
+        if None in around:
+            return None
+        if len(set(around)) > 1:
+            raise self.error("two exercises in one cell; give each a cell of its own")
+        return next(iter(bound_names(around[0])))
 
     @property
     def answered(self):
@@ -131,7 +160,7 @@ class Chapter:
     """A chapter's cells. path: solutions/NN_name.py. made: its source as a notebook. text: its source."""
 
     def __init__(self, path, made, text=""):
-        self.path, self.text, self.title_of_file, self.number = path, text, path.stem, path.stem[:2]
+        self.path, self.text, self.number = path, text, path.stem[:2]
         self.cells = [Cell(path.stem, i + 1, cell.cell_type, cell.source) for i, cell in enumerate(made.cells)]
         self.module = next((c.directives["default_exp"] for c in self.cells if "default_exp" in c.directives), None)
         heading = next((line for c in self.cells if c.kind == "markdown" for line in c.source.split("\n")
@@ -141,7 +170,10 @@ class Chapter:
 
     @classmethod
     def from_source(cls, path, text):
-        import jupytext  # for authors only
+        try:
+            import jupytext  # for authors only
+        except ImportError:
+            raise BuildError('Jupytext is missing; install it with: python -m pip install -e ".[test]"') from None
         return cls(path, jupytext.reads(text, fmt="py:percent"), text)
 
     def number_of(self, name):
@@ -172,7 +204,7 @@ class Chapter:
             if cell.checks and cell.checks not in self.exercises:
                 raise cell.error(f"check({cell.checks}), but no cell asks for {cell.checks} between solution markers")
         if known != self.exercises:
-            raise BuildError(f"{self.title_of_file}: checks/chapter_{self.number}.py has the exercises "
+            raise BuildError(f"{self.path.stem}: checks/chapter_{self.number}.py has the exercises "
                              f"{', '.join(known)}; the text asks for {', '.join(self.exercises) or 'none'}. "
                              "They must be the same, in the same order")
 
@@ -209,7 +241,7 @@ class Project:
         text = re.sub(r"(# )?<!-- badges -->.*?<!-- /badges -->",
                       lambda found: badges(self.url, name, found[1] or ""), text, flags=re.S)
         setup = SETUP.format(url=self.url, number=name[:2])
-        return re.sub(r"^#\| setup\n.*?(?=\n*^# %%|\Z)", lambda _: setup, text, count=1, flags=re.M | re.S)
+        return re.sub(r"^#\| setup$.*?(?=\n*^# %%|\s*\Z)", lambda _: setup, text, count=1, flags=re.M | re.S)
 
     def readme(self):
         path = self.root / "README.md"
@@ -220,11 +252,17 @@ class Project:
         owner, first = {}, {}
         for chapter in self.chapters:
             for cell in chapter.cells:
+                if cell.asks_something and not cell.exported:
+                    if cell.asks in first:
+                        raise cell.error(f"asks for {cell.asks}, which {first[cell.asks]} has already")
+                    first[cell.asks] = chapter.path.stem
+        for chapter in self.chapters:
+            for cell in chapter.cells:
                 for statement in cell.tree.body if cell.exported else []:
                     for name in bound_names(statement) if not is_import(statement) else []:
-                        if name in owner:
+                        if name in first:
                             raise cell.error(f"exports {name}, which {first[name]} exports already")
-                        owner[name], first[name] = chapter.module_of(cell), chapter.title_of_file
+                        owner[name], first[name] = chapter.module_of(cell), chapter.path.stem
         return owner
 
     def made_modules(self):
@@ -248,8 +286,10 @@ class Project:
     def answers_text(self, chapter):
         """The answers of exercises that the library does not need, with what they use from their notebook."""
         asked = [cell for cell in chapter.cells if cell.asks_something and not cell.exported]
+        if not asked:
+            return ""
         given = {name: source_of(statement, cell.answered) for cell in chapter.cells if cell.kind == "code"
-                 for statement in ast.parse(cell.answered).body if cell.tree.body and is_definition(statement)
+                 for statement in (ast.parse(cell.answered).body if cell.tree.body else []) if is_definition(statement)
                  for name in bound_names(statement)}
         imports = [statement for cell in chapter.cells if cell.kind == "code" and "setup" not in cell.directives
                    for statement in cell.tree.body if is_import(statement)]
@@ -270,8 +310,6 @@ class Project:
             add(cell.asks)
         lines = [ast.unparse(statement) for statement in imports]
         lines += [f"from scratchformer_lib.{self.owner[name]} import {name}" for name in sorted(library)]
-        if not asked:
-            return ""
         return module_text(["\n".join(lines), *wanted.values()], [chapter], lambda m: f"...{m}")
 
     def solution_notebook(self, chapter):
@@ -318,8 +356,8 @@ def learner_notebook(chapter):
             made.metadata = {"jupyter": {"source_hidden": True}}
         made.id = cell_id(chapter, cell, used)
         cells.append(made)
-    made_from = digest(*[cell.source for cell in cells])
-    return notebook(cells, chapter=chapter.number, made_from=made_from, inputs=made_from)
+    return notebook(cells, chapter=chapter.number, made_from=digest(nbformat.writes(notebook(cells))),
+                    inputs=digest(*[cell.source for cell in cells]))
 
 
 def is_import(statement):
@@ -330,6 +368,10 @@ def imported_files(tree, package, importer):
     """The files of the package that a module or cell may import by its import statements."""
     found = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.append(package.parent.joinpath(*alias.name.split(".")).with_suffix(".py"))
+            continue
         if not isinstance(node, ast.ImportFrom):
             continue
         if node.level:
@@ -341,6 +383,7 @@ def imported_files(tree, package, importer):
         target = base.joinpath(*(node.module or "").split("."))
         found += [target.with_suffix(".py"), target / "__init__.py"]
         found += [target / f"{alias.name}.py" for alias in node.names]
+        found += [target / alias.name / "__init__.py" for alias in node.names]
     return found
 
 
@@ -390,16 +433,26 @@ def module_text(texts, chapters, relative):
         return as_text.split(" as ")[-1].split(".")[0] in used
 
     statements = [(name.split(".")[0], f"import {name}") for name in sorted(plain) if needed(name)]
-    statements += [(source, f"from {source} import {', '.join(sorted(filter(needed, names), key=str.lower))}")
+    statements += [(source, import_line(source, sorted(filter(needed, names), key=as_ruff_sorts)))
                    for source, names in sorted(named.items()) if any(map(needed, names))]
     groups = [[], [], []]               # standard library, third party, our own
     for source, statement in statements:
         group = 2 if source.startswith(".") else 0 if source.partition(".")[0] in sys.stdlib_module_names else 1
         groups[group].append(statement)
     head = "\n\n".join("\n".join(group) for group in groups if group)
-    files = " and ".join(f"solutions/{chapter.title_of_file}.py" for chapter in chapters)
-    docstring = f'"""{chapters[0].title}. Made from {files}: edit there."""'
+    files = " and ".join(f"solutions/{chapter.path.stem}.py" for chapter in chapters)
+    docstring = textwrap.fill(f'"""{chapters[0].title}. Made from {files}: edit there."""', 119, break_on_hyphens=False)
     return "\n".join([docstring, head, "\n", body]) + "\n" if head else f"{docstring}\n\n\n{body}\n"
+
+
+def as_ruff_sorts(name):
+    """CONSTANTS, then Classes, then functions."""
+    return not name.isupper(), not name[:1].isupper(), name.lower(), name
+
+
+def import_line(source, names):
+    line = f"from {source} import {', '.join(names)}"
+    return line if len(line) <= 120 else f"from {source} import (\n" + "".join(f"    {n},\n" for n in names) + ")"
 
 
 def cell_id(chapter, cell, used):
@@ -456,8 +509,7 @@ def about(made):
 
 def stale_files(project):
     """Every made file that is not what its sources now make. Runs nothing."""
-    stale = [chapter.path for chapter in project.chapters
-             if chapter.path.read_text(encoding="utf-8") != chapter.text]
+    stale = [chapter.path for chapter in project.chapters if chapter.path.read_bytes() != chapter.text.encode()]
     readme, text = project.readme()
     stale += [readme] if readme.read_text(encoding="utf-8") != text else []
     stale += [path for path, text in project.modules.items()
@@ -472,6 +524,16 @@ def stale_files(project):
                 inputs_digest(executed) != inputs_digest(wanted):
             stale.append(path)
     return stale
+
+
+def orphans(project):
+    """Made files whose source is gone."""
+    names = {chapter.path.stem for chapter in project.chapters}
+    left = [path for folder in ("chapters", "solutions") for path in sorted((project.root / folder).glob("*.ipynb"))
+            if path.stem not in names and about(read_notebook(path)).get("chapter")]
+    made = [*project.package.glob("*.py"), *(project.package / "course" / "answers").glob("*.py")]
+    return left + [path for path in sorted(made) if path not in project.modules
+                   and "Made from solutions/" in path.read_text(encoding="utf-8").partition("\n\n")[0]]
 
 
 def refuse_to_lose_work(project, chapters):
@@ -502,17 +564,18 @@ def build(root, numbers=(), force=False):
     chapters = [c for c in project.chapters if not numbers or c.number in numbers]
     refuse_to_lose_work(project, chapters)
     for path, text in [*[(c.path, c.text) for c in chapters], project.readme(), *project.modules.items()]:
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_bytes() != text.encode():
             write_aside(path, text)
     for chapter in chapters:
         path, wanted = project.chapters_path(chapter), learner_notebook(chapter)
         if about(read_notebook(path)).get("made_from") != about(wanted)["made_from"]:
             write_aside(path, written(wanted))
-    todo = [chapter for chapter in chapters if force or chapter.path.with_suffix(".ipynb") in stale_files(project)]
+    stale = stale_files(project)
+    todo = [chapter for chapter in chapters if force or chapter.path.with_suffix(".ipynb") in stale]
     cells = sum(cell.kind == "code" for chapter in todo for cell in chapter.cells)
     with tqdm(total=cells, unit="cell", disable=not todo) as bar:
         for chapter in todo:
-            bar.set_description(chapter.title_of_file)
+            bar.set_description(chapter.path.stem)
             executed = execute(project.solution_notebook(chapter), project.root, bar.update)
             write_aside(chapter.path.with_suffix(".ipynb"), written(executed))
 

@@ -43,7 +43,7 @@ def checkout():
 def home():
     """The folder my_code/. SCRATCHFORMER_MY_CODE names another."""
     if os.environ.get("SCRATCHFORMER_MY_CODE"):
-        return Path(os.environ["SCRATCHFORMER_MY_CODE"])
+        return Path(checkout() or Path.cwd(), Path(os.environ["SCRATCHFORMER_MY_CODE"]).expanduser())
     drive = Path("/content/drive/MyDrive")
     if on_colab() and drive.is_dir():
         return drive / "scratchformer_my_code"
@@ -86,12 +86,23 @@ def write_aside(path, text):
 
 
 def set_aside(path):
-    """Move a file that cannot be used out of the way, and keep it."""
+    """Move a file that cannot be used out of the way, and keep it. Returns a sentence that says where it is."""
     folder = path.parent / "set_aside"
-    folder.mkdir(exist_ok=True)
     target = next(t for i in range(10**6) if not (t := folder / f"{path.stem}-{i}.py").exists())
-    path.rename(target)
-    return target
+    try:
+        folder.mkdir(exist_ok=True)
+        path.rename(target)
+    except OSError as error:
+        return f"It could not be moved away: {error.strerror}."
+    return f"It is kept as {short(target)}."
+
+
+def bring_to_drive():
+    """On Colab, once Drive is there: copy what was solved before it was."""
+    if on_colab() and "drive" in home().parts:
+        for path in (Path.cwd() / "my_code").glob("*.py"):
+            if not (home() / path.name).exists():
+                write_aside(home() / path.name, path.read_text(encoding="utf-8"))
 
 
 # ---- saving -------------------------------------------------------------------------------------------------------
@@ -158,11 +169,13 @@ def usable_answers(wanted):
     for name, path in saved_files().items():
         known = checks.all_exercises().get(name)
         try:
+            if known is None and not path.read_bytes().startswith(b"# " + name.encode() + b": exercise "):
+                continue                # not one of ours
             if known is None:
                 raise assemble.Broken(f"version {__version__} of the course has no exercise of this name")
             answer = assemble.read_answer(path)
         except assemble.Broken as why:
-            problems[name] = f"{why}. Set aside as {short(set_aside(path))}"
+            problems[name] = f"set aside. {why}. {set_aside(path)}"
         else:
             if name in wanted:
                 answers[name] = answer
@@ -179,16 +192,17 @@ def admitted_answers():
         path = saved_files()[name]
         version = re.search(r"ScratchFormer (\S+),", path.read_text(encoding="utf-8"))
         stale = f"It was saved by version {version[1]} of the course. " if version and version[1] != __version__ else ""
-        problems[name] = f"{why}. {stale}Set aside as {short(set_aside(path))}"
+        problems[name] = f"set aside. {why}. {stale}{set_aside(path)}"
     return admitted, problems
 
 
 # ---- begin and progress -------------------------------------------------------------------------------------------
 
 def begin(number, mine=False):
-    if number not in checks.chapters():
-        raise ValueError(f"begin: there is no chapter {number!r}; there are {', '.join(checks.chapters())}")
+    if number not in checks.chapters() and not re.fullmatch(r"\d\d", str(number)):
+        raise ValueError(f"begin: a chapter is two digits, such as \"03\", not {number!r}")
     state["chapter"] = number
+    bring_to_drive()
     lines = [f"Your answers are saved in {where()}. {how_long()}"]
     lines += use_mine() if mine else use_shipped()
     show_map(number)
@@ -206,7 +220,7 @@ def use_shipped():
 def use_mine():
     """Put the learner's functions in front of the library's, and say whose is whose."""
     admitted, problems = admitted_answers()
-    lines = [f"`{name}`: set aside. {why}." for name, why in problems.items()]
+    lines = [f"`{name}`: {why}" for name, why in problems.items()]
     modules = assemble.library_modules()
     folder = tempfile.mkdtemp(prefix="scratchformer_mine_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
