@@ -354,6 +354,22 @@ def test_reset_backs_up_and_restores(tmp_path):
     assert done.returncode == 1 and "there is no chapter '77'" in done.stderr
 
 
+def test_on_colab_drive_takes_over_what_was_solved_before_it_was_there(tmp_path, monkeypatch):
+    learner = reference("learner")
+    monkeypatch.setattr(learner, "checkout", lambda: None)
+    monkeypatch.setattr(learner, "DRIVE", tmp_path / "drive")
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "test")
+    monkeypatch.delenv("SCRATCHFORMER_MY_CODE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_code").mkdir()
+    (tmp_path / "my_code/softmax.py").write_text("solved", encoding="utf-8")
+    assert learner.home() == tmp_path / "my_code" and "drive.mount" in learner.how_long()
+    (tmp_path / "drive").mkdir()
+    learner.bring_to_drive()
+    assert learner.saved_files()["softmax"].read_text(encoding="utf-8") == "solved"
+    assert learner.saved_files()["softmax"].is_relative_to(tmp_path / "drive") and "Drive" in learner.how_long()
+
+
 def test_free_names_are_those_of_the_module_and_not_of_the_function():
     text = "@decorated\ndef f(a, b=default):\n    c = a + helper(b)\n    return [c * d for d in outer] + [len(c)]"
     assert carry.free_names(text) - {"f"} == {"decorated", "default", "helper", "outer", "len"}

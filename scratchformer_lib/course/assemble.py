@@ -61,7 +61,7 @@ def one_by_one(statement):
 
 # ---- the library's modules ----------------------------------------------------------------------------------------
 
-def library_modules(folder=SHIPPED):
+def shipped_modules(folder=SHIPPED):
     """The library's modules by name, each after those it imports; those of support/ as "support.name"."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
     texts |= {f"support.{path.stem}": path.read_text(encoding="utf-8")
@@ -192,7 +192,7 @@ def admit(answers, exercises, shipped=SHIPPED):
     answers: {name: Answer}. exercises: those of the library, in the order of the course.
     Returns (the answers admitted, {name: why not}).
     """
-    modules, admitted, refused = library_modules(shipped), {}, {}
+    modules, admitted, refused = shipped_modules(shipped), {}, {}
     for name, answer in answers.items():                # its own faults are nobody else's
         own = [asked for asked in exercises if asked.name == name]
         failing = first_failure({name: answer}, own, modules, shipped)

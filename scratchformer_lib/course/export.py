@@ -29,9 +29,9 @@ def single_file(path="my_transformer.py"):
     Returns (the path, the names that are the learner's, {name: why it was set aside}).
     """
     admitted, problems = learner.admitted_answers()
-    modules = assemble.library_modules()
+    modules = assemble.shipped_modules()
     text = assemble.put_in_place(flattened(modules), admitted, assemble.owners(modules))
-    names = learner.library_exercises()
+    names = learner.exported_exercises()
     theirs = ", ".join(name for name in names if name not in admitted)
     head = (f'"""A Transformer in NumPy. Mine: {", ".join(admitted) or "nothing yet"}. '
             f'The course\'s: {theirs or "nothing"}."""\n')

@@ -13,6 +13,7 @@ from .card import Card
 from .carry import NotCarried, carried, find
 
 SHIPPED = assemble.SHIPPED
+DRIVE = Path("/content/drive/MyDrive")              # where Colab mounts it
 state = {"chapter": None}
 
 
@@ -44,9 +45,8 @@ def home():
     """The folder my_code/. SCRATCHFORMER_MY_CODE names another."""
     if os.environ.get("SCRATCHFORMER_MY_CODE"):
         return Path(checkout() or Path.cwd(), Path(os.environ["SCRATCHFORMER_MY_CODE"]).expanduser())
-    drive = Path("/content/drive/MyDrive")
-    if on_colab() and drive.is_dir():
-        return drive / "scratchformer_my_code"
+    if on_colab() and DRIVE.is_dir():
+        return DRIVE / "scratchformer_my_code"
     return (checkout() or Path.cwd()) / "my_code"
 
 
@@ -56,7 +56,7 @@ def on_colab():
 
 def how_long():
     """How long my_code/ lives here, and how to keep it."""
-    if on_colab() and "drive" in home().parts:
+    if on_colab() and home().is_relative_to(DRIVE):
         return "It is in your Google Drive and stays there."
     if on_colab():
         return ("It lasts until Colab takes this machine back. To keep it, run `from google.colab import drive; "
@@ -99,7 +99,7 @@ def set_aside(path):
 
 def bring_to_drive():
     """On Colab, once Drive is there: copy what was solved before it was."""
-    if on_colab() and "drive" in home().parts:
+    if on_colab() and home().is_relative_to(DRIVE):
         for path in (Path.cwd() / "my_code").glob("*.py"):
             if not (home() / path.name).exists():
                 write_aside(home() / path.name, path.read_text(encoding="utf-8"))
@@ -157,7 +157,7 @@ def where():
     return f"`{home().name}/`" if expected else f"`{home()}`"
 
 
-def library_exercises():
+def exported_exercises():
     """The exercises whose functions belong to the library, in the order of the course."""
     return {name: asked for name, asked in checks.all_exercises().items()
             if ".course." not in asked.reference.__module__}
@@ -185,7 +185,7 @@ def usable_answers(wanted):
 
 def admitted_answers():
     """The learner's functions that the library runs on, and {name: why not} for the others."""
-    exercises = library_exercises()
+    exercises = exported_exercises()
     answers, problems = usable_answers(exercises)
     admitted, refused = assemble.admit(answers, list(exercises.values()))
     for name, why in refused.items():
@@ -221,7 +221,7 @@ def use_mine():
     """Put the learner's functions in front of the library's, and say whose is whose."""
     admitted, problems = admitted_answers()
     lines = [f"`{name}`: {why}" for name, why in problems.items()]
-    modules = assemble.library_modules()
+    modules = assemble.shipped_modules()
     folder = tempfile.mkdtemp(prefix="scratchformer_mine_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     texts = assemble.write_modules(Path(folder), admitted, modules)
@@ -234,7 +234,7 @@ def use_mine():
                 "loaded already, and what you have solved since cannot take its place any more."]
     if texts != current:
         package.__path__.insert(0, folder)
-    whose = {name: "(yours)" if name in admitted else "(the course's)" for name in library_exercises()}
+    whose = {name: "(yours)" if name in admitted else "(the course's)" for name in exported_exercises()}
     return [*lines, "The library now runs on: " + ", ".join(f"`{name}` {owner}" for name, owner in whose.items()) + "."]
 
 
