@@ -175,7 +175,7 @@ def input_text(found):
               if isinstance(value, np.ndarray)}
     if not arrays or sum(a.size for a in arrays.values()) > 60:
         return ""
-    with np.printoptions(precision=17, linewidth=110):
+    with np.printoptions(precision=17, linewidth=110, suppress=True):
         text = [f"{name} = np.{np.array_repr(a)}".replace("dtype=", "dtype=np.") for name, a in arrays.items()]
     text = [re.sub(r"\b(inf|nan)\b", r"np.\1", line) for line in text]
     return "\n".join([*text, call_text(found).strip("`")])

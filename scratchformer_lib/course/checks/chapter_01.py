@@ -9,6 +9,10 @@ from ..exercise import Case, Exercise
 
 LOST_AXIS = ("`np.max` and `np.sum` drop the axis they work along, and their result no longer lines up with x. Keep "
              "that axis, with size 1: `keepdims=True`.")
+WHOLE_NUMBERS = ("The integer scores gave zeros or ones: your `np.zeros_like(x)`, or `dtype=x.dtype`, holds whole "
+                 "numbers there, and cuts off every share. Take the dtype from the exponentials.")
+NEVER_ZERO = ("You keep the shares away from 0 by a smallest number. That hides the -inf and loses the answer: -1000 is "
+              "a logarithm like any other. Use the formula, which never forms the share.")
 
 
 def scores(*shape, seed=1):
@@ -273,8 +277,14 @@ def keepdim(x, axis=-1):
     return np.exp(x - np.max(x, axis=axis, keepdim=True))
 
 
-@SOFTMAX.mistake("The integer scores gave zeros: your `np.zeros_like(x)`, or `dtype=x.dtype`, holds whole numbers "
-                 "there, and cuts off every share. Take the dtype from the exponentials.")
+@SOFTMAX.mistake(WHOLE_NUMBERS)
+def exponentials_cut_to_whole_numbers(x, axis=-1):
+    e = np.zeros_like(x)
+    e[...] = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@SOFTMAX.mistake(WHOLE_NUMBERS)
 def cut_to_whole_numbers(x, axis=-1):
     return softmax(x, axis).astype(x.dtype)
 
@@ -434,8 +444,13 @@ def of_the_shares(x, axis=-1):
     return log_softmax(softmax(x, axis), axis)
 
 
-@LOG_SOFTMAX.mistake("You keep the shares away from 0 by a smallest number. That hides the -inf and loses the answer: "
-                     "-1000 is a logarithm like any other. Use the formula, which never forms the share.")
+for size in (1e-12, 1e-10, 1e-9, 1e-8):
+    @LOG_SOFTMAX.mistake(NEVER_ZERO)
+    def something_small_added(x, axis=-1, epsilon=size):
+        return np.log(softmax(x, axis) + np.asarray(epsilon, np.result_type(x, np.float32)))
+
+
+@LOG_SOFTMAX.mistake(NEVER_ZERO)
 def clipped(x, axis=-1):
     return np.log(np.maximum(softmax(x, axis), 1e-300))
 
