@@ -11,8 +11,8 @@ LOST_AXIS = ("`np.max` and `np.sum` drop the axis they work along, and their res
              "that axis, with size 1: `keepdims=True`.")
 WHOLE_NUMBERS = ("The integer scores gave zeros or ones: your `np.zeros_like(x)`, or `dtype=x.dtype`, holds whole "
                  "numbers there, and cuts off every share. Take the dtype from the exponentials.")
-NEVER_ZERO = ("You keep the shares away from 0 by a smallest number. That hides the -inf and loses the answer: -1000 is "
-              "a logarithm like any other. Use the formula, which never forms the share.")
+NEVER_ZERO = ("You keep the shares away from 0 by a smallest number. That hides the -inf and loses the answer: -1000 "
+              "is a logarithm like any other. Use the formula, which never forms the share.")
 
 
 def scores(*shape, seed=1):
