@@ -91,7 +91,7 @@ def row_sums_picture(x, sums):
         arrow(axes, (right + 0.1, y), (right + 0.8, y))
         axes.text(left - 0.12, y, f"word {t}", ha="right", va="center_baseline")
     axes.text(right + 1.3, top - 0.12, "its sum", ha="center", color=shade(ACCENT), weight="bold")
-    _axis(axes, (left, top - 0.15), (right, top - 0.15), f"axis -1: D={D} numbers a word")
+    _axis(axes, (left, top - 0.15), (right, top - 0.15), f"axis -1: D={D} numbers per word")
     _axis(axes, (left - 0.8, top), (left - 0.8, bottom), f"axis 0:\nT={T} words")
     axes.text(right + 1.3, bottom + 0.22, f"shape ({T},)", ha="center", color=MUTED)
     axes.text((left + right) / 2, bottom + 0.22, f"shape ({T}, {D})", ha="center", color=MUTED)
