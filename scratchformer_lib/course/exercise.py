@@ -94,12 +94,12 @@ class TimedOut(BaseException):
     """The time limit is over. Not an Exception, so that an answer's own `except Exception` lets it through."""
 
 
-def attempts(exercise, f, seconds=None):
-    """Run f on every case, and keep what came back. A case that runs out of time is the last one tried."""
-    cases, done = exercise.inputs(), []
+def attempts(exercise, f, seconds=None, only=slice(None)):
+    """Run f on every case (or `only` some), and keep what came back. One that runs out of time is the last."""
+    cases, done = exercise.inputs()[only], []
 
     def run():
-        for case, untouched in zip(cases, exercise.inputs(), strict=True):
+        for case, untouched in zip(cases, exercise.inputs()[only], strict=True):
             done.append(attempt(exercise, f, case, untouched))
             if done[-1].error and done[-1].error.kind == "TimedOut":
                 break
@@ -261,9 +261,9 @@ def known_mistake(exercise, done, first):
     best, most = "", 0
     cases = exercise.inputs()
     for wrong, sentence in exercise.mistakes:
-        theirs = attempts(exercise, wrong)
-        if len(theirs) <= first or not alike(theirs[first], done[first]):
+        if not alike(attempts(exercise, wrong, only=slice(first, first + 1))[0], done[first]):
             continue
+        theirs = attempts(exercise, wrong)
         same = list(map(alike, theirs, done))
         judged = [s for s, case, a, b in zip(same, cases, theirs, done, strict=False)
                   if not s or a.error or difference(exercise, case, b)]
