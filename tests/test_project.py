@@ -71,6 +71,14 @@ def test_the_commands_say_what_is_wrong(tmp_path):
     assert done.returncode == 1 and "there is no chapter" in done.stderr
 
 
+def test_build_without_its_packages_says_what_to_install():
+    code = ("import sys; sys.modules['nbformat'] = None\n"
+            "from scratchformer_lib.course.__main__ import main; main(['build'])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert 'nbformat is missing in this Python' in done.stderr and 'pip install -e ".[test]"' in done.stderr
+
+
 def test_a_zip_of_the_answers_is_made(tmp_path):
     (tmp_path / "my_code").mkdir()
     (tmp_path / "my_code/softmax.py").write_text("def softmax(x, axis=-1):\n    return x\n", encoding="utf-8")

@@ -45,6 +45,14 @@ def checkout():
     return root
 
 
+def load_author():
+    try:
+        return reference("author")
+    except ModuleNotFoundError as error:
+        sys.exit(f"scratchformer: {error.name} is missing in this Python ({sys.executable}); install what authors need "
+                 'with: python -m pip install -e ".[test]"')
+
+
 def run_lab(options):
     root = checkout()
     allow_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []      # containers
@@ -57,7 +65,7 @@ def run_lab(options):
 
 
 def run_build(options):
-    author, root = reference("author"), checkout()
+    author, root = load_author(), checkout()
     try:
         if options.new:
             for path in author.new_chapter(root, *options.new):
@@ -91,7 +99,7 @@ def run_export(options):
 
 
 def run_reset(options):
-    root, author, learner = checkout(), reference("author"), reference("learner")
+    root, author, learner = checkout(), load_author(), reference("learner")
     number = options.chapter.zfill(2)
     solved = sorted((root / "solutions").glob(f"{number}_*.ipynb")) if number.isdigit() else []
     if not solved:
