@@ -25,6 +25,7 @@ GOOD, BAD = "#00664B", "#D55E00"
 INK, MUTED, FAINT, PAPER = "#22313F", "#6F7B87", "#E3E6E8", "#FCFCFA"
 ACCENT = "#5B4B9A"  # shares, weights, and what is being talked about
 SHARES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", "#D8D2EE", "#9D8FD1", ACCENT, "#3A2C73"])
+SIGNED = LinearSegmentedColormap.from_list("signed", [KEY, "#FFFFFF", QUERY])  # below zero, zero, above
 
 STYLE = matplotlib.rc_params_from_file(Path(__file__).with_name("scratchformer.mplstyle"), use_default_template=False)
 DOTS_PER_INCH = 100  # of the page; the PNG has twice as many, for sharp letters on a high-resolution screen
@@ -187,6 +188,28 @@ def cells(axes, values, left=0.0, top=0.0, size=(0.5, 0.4), colors="#FFFFFF", in
             word = values[i, j] if values.dtype.kind == "U" else form.format(values[i, j])
             color = ink or readable_on(colors[i, j])
             axes.text(x + width / 2, y + height / 2, word, color=color, ha="center", va="center_baseline", **text)
+
+
+def heat(axes, values, rows, columns, colors=SHARES, limits=(0, 1), form="{:.2f}", size=9):
+    """Draw a matrix as colored squares, its rows and columns named, and with the numbers where there are few.
+
+    values: (rows, columns). rows, columns: names, in order. form: how a number is written, "" for not at all.
+    limits: the values of the palest and of the darkest color.
+    """
+    values = np.asarray(values, dtype=float)
+    axes.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(1, len(columns)) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, len(rows)) - 0.5, minor=True)
+    axes.grid(which="minor", color=PAPER, linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for (i, j), value in np.ndenumerate(values if form else np.empty((0, 0))):
+        place = (value - limits[0]) / (limits[1] - limits[0])
+        ink = readable_on(colors(min(max(place, 0), 1))[:3])
+        axes.text(j, i, form.format(value), color=ink, size=size, ha="center", va="center")
 
 
 def readable_on(color):

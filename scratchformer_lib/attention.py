@@ -1,0 +1,80 @@
+"""Attention: words look at each other. Made from solutions/03_attention.py: edit there."""
+import functools
+import math
+
+import numpy as np
+
+from .softmax import softmax
+from .support.arguments import check_attention, check_count, check_ids, check_masks, check_projections
+
+
+def scaled_dot_product_attention(q, k, v, mask=None):
+    """Let every query blend the values by how well their keys fit it.
+
+    q: queries (..., T, d_k). k: keys (..., S, d_k). v: values (..., S, d_v).
+    mask: bool, (T, S) or as many axes as the scores; True where a query may look. None: everywhere.
+    Returns (output (..., T, d_v), weights (..., T, S)). Weights of a query add up to 1; one that may look at nothing
+    has zeros.
+    Raises ValueError where shapes do not fit, or a mask is not bool or would enlarge the scores.
+    Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.1.
+    """
+    check_attention(q, k, v, mask)
+    scores = q @ np.swapaxes(k, -1, -2) / math.sqrt(q.shape[-1])
+    if mask is None:
+        weights = softmax(scores)
+    else:
+        lowest = np.finfo(scores.dtype).min
+        weights = softmax(np.where(mask, scores, lowest)) * mask
+    return weights @ v, weights
+
+
+def self_attention(x, W_Q, W_K, W_V, mask=None):
+    """Let every word look at the words of its own sentence.
+
+    x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
+    mask: bool, as in scaled_dot_product_attention.
+    Returns (output (..., T, d_v), weights (..., T, T)).
+    Raises ValueError where shapes do not fit.
+    """
+    check_projections(x, x, W_Q, W_K, W_V, mask)
+    return scaled_dot_product_attention(x @ W_Q, x @ W_K, x @ W_V, mask)
+
+
+def causal_mask(length):
+    """Let each position look at itself and at what came before it.
+
+    length: T, the number of positions.
+    Returns (T, T), bool; True where row i may look at column j.
+    """
+    check_count("length", length)
+    return np.tri(length, dtype=bool)
+
+
+def padding_mask(ids, pad_id):
+    """Let every position look at words alone, not at padding.
+
+    ids: (..., S), whole numbers; mostly (B, S). pad_id: the id of padding.
+    Returns (..., 1, 1, S), bool; True where there is a word. The axes of size 1 stand for heads and for queries.
+    """
+    check_ids("ids", ids)
+    return (ids != pad_id)[..., None, None, :]
+
+
+def combine_masks(*masks):
+    """Allow what every mask allows.
+
+    masks: bool arrays, (T, S) or with as many axes as the largest, that fit each other; None stands for no mask.
+    Returns a bool array of the shape they have together, None if there is no mask at all.
+    """
+    masks = [mask for mask in masks if mask is not None]
+    check_masks(masks)
+    return functools.reduce(np.logical_and, masks) if masks else None
+
+
+def causal_attention(x, W_Q, W_K, W_V):
+    """Let every word look at itself and at the words before it.
+
+    x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
+    Returns (output (..., T, d_v), weights (..., T, T)).
+    """
+    return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))

@@ -1,0 +1,162 @@
+# %% [markdown]
+# # 04 · Multi-head attention: several looks at once
+#
+# <!-- badges -->
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/scratchformer/scratchformer/blob/main/chapters/04_multi_head.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/04_multi_head.ipynb)
+# <!-- /badges -->
+
+# %%
+#| setup
+# Run this cell first. It finds the course (where it is missing, as on Colab, it installs it) and opens the chapter.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+if importlib.util.find_spec("scratchformer_lib") is None:
+    above = [folder for folder in pathlib.Path.cwd().parents if (folder / "scratchformer_lib").is_dir()]
+    if above:
+        sys.path.insert(0, str(above[0]))
+    else:
+        course = "git+https://github.com/scratchformer/scratchformer"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+        importlib.invalidate_caches()
+
+from scratchformer_lib.course import begin, check, progress, solution
+
+begin("04")
+# %%
+#| given
+#| default_exp multi_head
+#| export
+import math
+import numpy as np
+
+from scratchformer_lib.attention import scaled_dot_product_attention
+from scratchformer_lib.support.arguments import check_count, check_heads, check_linear, check_multi_head
+
+# %%
+#| export
+def linear(x, W, b=None):
+    """Multiply every row by a matrix, and add a bias if there is one.
+
+    x: (..., n_in). W: (n_in, n_out). b: (n_out,).
+    Returns (..., n_out). Raises ValueError where shapes do not fit.
+    """
+    check_linear(x.shape[-1], W, b)
+    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
+    return y if b is None else y + b
+
+# %%
+#| export
+def init_linear(rng, n_in, n_out):
+    """Draw a matrix for `linear` that keeps signals about as large as they come, forwards and backwards.
+
+    Returns (n_in, n_out), float32.
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+    """
+    return rng.standard_normal((n_in, n_out), dtype=np.float32) * math.sqrt(2 / (n_in + n_out))
+
+# %% [markdown]
+# **Exercise 4.1.** split_heads
+
+# %%
+#| export
+def split_heads(x, n_heads):
+    """Cut the last axis into heads, and put the heads before the positions.
+
+    x: (..., T, H * d). n_heads: H.
+    Returns (..., H, T, d). Head h has columns h * d to (h + 1) * d.
+    Raises ValueError where the last axis is not divisible by n_heads.
+    """
+    check_heads("the last axis of x", x.shape[-1], n_heads)
+    ### BEGIN SOLUTION
+    return np.swapaxes(x.reshape(*x.shape[:-1], n_heads, -1), -2, -3)
+    ### END SOLUTION
+
+# %%
+check(split_heads)
+
+# %% [markdown]
+# **Exercise 4.2.** merge_heads
+
+# %%
+#| export
+def merge_heads(x):
+    """Put the heads side by side again: what split_heads did, undone.
+
+    x: (..., H, T, d).
+    Returns (..., T, H * d).
+    """
+    ### BEGIN SOLUTION
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(*x.shape[:-2], -1)
+    ### END SOLUTION
+
+# %%
+check(merge_heads)
+
+# %% [markdown]
+# **Exercise 4.3.** multi_head_attention
+
+# %%
+#| export
+def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    """Let every position of x look into memory with several heads at once.
+
+    x: (..., T, D), gives the queries. memory: (..., S, D), gives keys and values; x itself in self-attention.
+    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D). n_heads: H.
+    mask: bool, (T, S) or (..., H, T, S) with axes of size 1 where it is the same for all; True where a query may look.
+    Returns (output (..., T, D), weights (..., H, T, S)).
+    Raises ValueError where shapes do not fit.
+    Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
+    """
+    check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    ### BEGIN SOLUTION
+    q = split_heads(linear(x, W_Q), n_heads)
+    k = split_heads(linear(memory, W_K), n_heads)
+    v = split_heads(linear(memory, W_V), n_heads)
+    output, weights = scaled_dot_product_attention(q, k, v, mask)
+    return linear(merge_heads(output), W_O), weights
+    ### END SOLUTION
+
+# %%
+check(multi_head_attention)
+
+# %%
+#| export
+def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
+    """Draw the weights of multi_head_attention.
+
+    rng: a np.random.Generator. d_k, d_v: sizes of a head's queries and keys, and of its values; D / H if None.
+    Returns a dict of W_Q, W_K (D, H * d_k), W_V (D, H * d_v) and W_O (H * d_v, D), float32.
+    Raises ValueError where d_model is not divisible by n_heads and d_k or d_v is missing.
+    """
+    for name, n in (("d_model", d_model), ("n_heads", n_heads), ("d_k", d_k), ("d_v", d_v)):
+        check_count(name, 1 if n is None else n)
+    if d_k is None or d_v is None:
+        check_heads("d_model", d_model, n_heads)
+    d_k = d_model // n_heads if d_k is None else d_k
+    d_v = d_model // n_heads if d_v is None else d_v
+    return {"W_Q": init_linear(rng, d_model, n_heads * d_k), "W_K": init_linear(rng, d_model, n_heads * d_k),
+            "W_V": init_linear(rng, d_model, n_heads * d_v), "W_O": init_linear(rng, n_heads * d_v, d_model)}
+
+# %% [markdown]
+# **Exercise 4.4.** count_parameters
+
+# %%
+def count_parameters(d_model, n_heads, d_k=None, d_v=None):
+    """Count the numbers in the four matrices of multi-head attention, without making them.
+
+    d_model: D. n_heads: H. d_k, d_v: sizes of a head's queries and keys, and of its values; D / H if None.
+    Returns a whole number.
+    """
+    d_k = d_model // n_heads if d_k is None else d_k
+    d_v = d_model // n_heads if d_v is None else d_v
+    ### BEGIN SOLUTION
+    return 2 * d_model * n_heads * d_k + 2 * d_model * n_heads * d_v
+    ### END SOLUTION
+
+# %%
+check(count_parameters)

@@ -1,0 +1,185 @@
+# %% [markdown]
+# # 05 · The block
+#
+# <!-- badges -->
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/scratchformer/scratchformer/blob/main/chapters/05_block.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/05_block.ipynb)
+# <!-- /badges -->
+
+# %%
+#| setup
+# Run this cell first. It finds the course (where it is missing, as on Colab, it installs it) and opens the chapter.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+if importlib.util.find_spec("scratchformer_lib") is None:
+    above = [folder for folder in pathlib.Path.cwd().parents if (folder / "scratchformer_lib").is_dir()]
+    if above:
+        sys.path.insert(0, str(above[0]))
+    else:
+        course = "git+https://github.com/scratchformer/scratchformer"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+        importlib.invalidate_caches()
+
+from scratchformer_lib.course import begin, check, progress, solution
+
+begin("05")
+# %%
+#| given
+#| default_exp block
+#| export
+import math
+import numpy as np
+
+from scratchformer_lib.multi_head import init_linear, init_multi_head, linear, multi_head_attention
+from scratchformer_lib.support.arguments import check_count, check_linear, check_rate, check_vector
+
+# %%
+#| export
+def relu(x):
+    """Keep what is positive, and make the rest 0. x: any shape. Returns the same shape."""
+    return np.maximum(x, 0)
+
+
+def gelu(x):
+    """Multiply x by about the chance that a standard normal number is below it: a smooth ReLU.
+
+    x: any shape. Returns the same shape, by the formula with tanh, which is within 0.0005 of the exact one.
+    Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    """
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+# %% [markdown]
+# **Exercise 5.1.** feed_forward
+
+# %%
+#| export
+def feed_forward(x, W_1, b_1, W_2, b_2, activation=gelu):
+    """Let every position think by itself: out into F numbers, a bend, and back.
+
+    x: (..., T, D). W_1: (D, F). b_1: (F,). W_2: (F, D). b_2: (D,). activation: relu or gelu.
+    Returns (..., T, D). Raises ValueError where shapes do not fit.
+    Source: Vaswani et al., "Attention is all you need", 2017, section 3.3.
+    """
+    check_linear(x.shape[-1], W_1, b_1, ("W_1", "b_1"))
+    check_linear(W_1.shape[1], W_2, b_2, ("W_2", "b_2"))
+    ### BEGIN SOLUTION
+    return linear(activation(linear(x, W_1, b_1)), W_2, b_2)
+    ### END SOLUTION
+
+# %%
+check(feed_forward)
+
+# %% [markdown]
+# **Exercise 5.2.** layer_norm
+
+# %%
+#| export
+def layer_norm(x, gamma, beta, eps=1e-5):
+    """Bring every position's vector to mean 0 and variance 1; then stretch it by gamma and shift it by beta.
+
+    x: (..., D). gamma, beta: (D,). eps: is added to the variance, so that a constant vector divides by no zero.
+    Returns (..., D). Raises ValueError where shapes do not fit.
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+    """
+    check_vector("gamma", gamma, x.shape[-1])
+    check_vector("beta", beta, x.shape[-1])
+    ### BEGIN SOLUTION
+    centered = x - np.mean(x, axis=-1, keepdims=True)
+    variance = np.mean(centered * centered, axis=-1, keepdims=True)
+    return gamma * centered / np.sqrt(variance + eps) + beta
+    ### END SOLUTION
+
+# %%
+check(layer_norm)
+
+# %% [markdown]
+# **Exercise 5.3.** dropout
+
+# %%
+#| export
+def dropout(x, rate, rng):
+    """While training, set each number to 0 with chance `rate`, and enlarge the others so that the mean stays.
+
+    x: any shape. rate: at least 0, below 1. rng: a np.random.Generator; None means: not training, x comes back.
+    Returns the shape of x. Raises ValueError for another rate.
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+    """
+    check_rate("rate", rate)
+    ### BEGIN SOLUTION
+    if rng is None or rate == 0:
+        return x
+    keep = rng.random(x.shape) >= rate
+    return x * keep / (1 - rate)
+    ### END SOLUTION
+
+# %%
+check(dropout)
+
+# %% [markdown]
+# **Exercise 5.4.** transformer_block
+
+# %%
+#| export
+def transformer_block(x, params, n_heads, mask=None, pre_norm=False, activation=gelu, rate=0.0, rng=None, record=None):
+    """Let words look at each other, then let each think by itself; each time, add what comes out to what came in.
+
+    x: (..., T, D). params: a dict of "attention", "norm_1", "feed_forward" and "norm_2", as init_block draws it.
+    n_heads: H. mask: bool, as in multi_head_attention. activation: relu or gelu.
+    pre_norm: normalize what goes into each part, instead of each sum.
+    rate, rng: of the dropout on what each part adds.
+    record: a dict that receives "attention", the weights (..., H, T, T).
+    Returns (..., T, D). Raises ValueError where shapes do not fit.
+    Source: Vaswani et al., "Attention is all you need", 2017, sections 3.1 and 5.4; pre-norm: Xiong et al., "On layer
+    normalization in the Transformer architecture", 2020.
+    """
+    def attend(x):
+        output, weights = multi_head_attention(x, x, **params["attention"], n_heads=n_heads, mask=mask)
+        if record is not None:
+            record["attention"] = weights
+        return dropout(output, rate, rng)
+
+    def think(x):
+        return dropout(feed_forward(x, **params["feed_forward"], activation=activation), rate, rng)
+
+    def norm(x, name):
+        return layer_norm(x, **params[name])
+
+    ### BEGIN SOLUTION
+    if pre_norm:
+        x = x + attend(norm(x, "norm_1"))
+        return x + think(norm(x, "norm_2"))
+    x = norm(x + attend(x), "norm_1")
+    return norm(x + think(x), "norm_2")
+    ### END SOLUTION
+
+# %%
+check(transformer_block)
+
+# %%
+#| export
+def init_feed_forward(rng, d_model, d_ff):
+    """Draw the weights of feed_forward. Returns a dict of W_1 (D, F), b_1 (F,), W_2 (F, D) and b_2 (D,), float32."""
+    check_count("d_model", d_model)
+    check_count("d_ff", d_ff)
+    return {"W_1": init_linear(rng, d_model, d_ff), "b_1": np.zeros(d_ff, np.float32),
+            "W_2": init_linear(rng, d_ff, d_model), "b_2": np.zeros(d_model, np.float32)}
+
+
+def init_layer_norm(d_model):
+    """Make the parameters of layer_norm: gamma of ones, beta of zeros. Returns a dict of two (D,), float32."""
+    check_count("d_model", d_model)
+    return {"gamma": np.ones(d_model, np.float32), "beta": np.zeros(d_model, np.float32)}
+
+
+def init_block(rng, d_model, n_heads, d_ff, d_k=None, d_v=None):
+    """Draw the parameters of transformer_block.
+
+    rng: a np.random.Generator. d_model: D. n_heads: H. d_ff: F. d_k, d_v: sizes of a head; D / H if None.
+    Returns a dict of "attention", "norm_1", "feed_forward" and "norm_2", each a dict of float32 arrays.
+    Raises ValueError where d_model is not divisible by n_heads and d_k or d_v is missing.
+    """
+    return {"attention": init_multi_head(rng, d_model, n_heads, d_k, d_v), "norm_1": init_layer_norm(d_model),
+            "feed_forward": init_feed_forward(rng, d_model, d_ff), "norm_2": init_layer_norm(d_model)}
