@@ -50,6 +50,15 @@ def causal_mask(length):
     return np.tri(length, dtype=bool)
 
 
+def causal_attention(x, W_Q, W_K, W_V):
+    """Let every word look at itself and at the words before it.
+
+    x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
+    Returns (output (..., T, d_v), weights (..., T, T)).
+    """
+    return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))
+
+
 def padding_mask(ids, pad_id):
     """Let every position look at words alone, not at padding.
 
@@ -69,12 +78,3 @@ def combine_masks(*masks):
     masks = [mask for mask in masks if mask is not None]
     check_masks(masks)
     return functools.reduce(np.logical_and, masks) if masks else None
-
-
-def causal_attention(x, W_Q, W_K, W_V):
-    """Let every word look at itself and at the words before it.
-
-    x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
-    Returns (output (..., T, d_v), weights (..., T, T)).
-    """
-    return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))

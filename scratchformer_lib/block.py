@@ -1,4 +1,4 @@
-"""The block. Made from solutions/05_block.py: edit there."""
+"""The block: look around, then think. Made from solutions/05_block.py: edit there."""
 import math
 
 import numpy as np

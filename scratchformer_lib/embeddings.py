@@ -1,4 +1,4 @@
-"""Embeddings: words become vectors. Made from solutions/02_embeddings.py: edit there."""
+"""Embeddings: how words become vectors. Made from solutions/02_embeddings.py: edit there."""
 import math
 
 import numpy as np
@@ -49,16 +49,6 @@ class Vocabulary:
         return " ".join(self.words[i] for i in ids if i != self.pad_id)
 
 
-def init_embedding(rng, n_vocab, d_model):
-    """Draw an embedding table: a row of d_model numbers for each of n_vocab ids.
-
-    Returns (n_vocab, d_model), float32; a row's length is about 1.
-    """
-    check_count("n_vocab", n_vocab)
-    check_count("d_model", d_model)
-    return rng.standard_normal((n_vocab, d_model), dtype=np.float32) / math.sqrt(d_model)
-
-
 def embed(ids, table):
     """Look ids up in a table: each becomes its row.
 
@@ -68,6 +58,16 @@ def embed(ids, table):
     """
     check_ids("ids", ids, len(table))
     return table[ids]
+
+
+def init_embedding(rng, n_vocab, d_model):
+    """Draw an embedding table: a row of d_model numbers for each of n_vocab ids.
+
+    Returns (n_vocab, d_model), float32; a row's length is about 1.
+    """
+    check_count("n_vocab", n_vocab)
+    check_count("d_model", d_model)
+    return rng.standard_normal((n_vocab, d_model), dtype=np.float32) / math.sqrt(d_model)
 
 
 def positional_encoding(length, d_model, dtype=np.float32):

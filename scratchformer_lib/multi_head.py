@@ -7,26 +7,6 @@ from .attention import scaled_dot_product_attention
 from .support.arguments import check_count, check_heads, check_linear, check_multi_head
 
 
-def linear(x, W, b=None):
-    """Multiply every row by a matrix, and add a bias if there is one.
-
-    x: (..., n_in). W: (n_in, n_out). b: (n_out,).
-    Returns (..., n_out). Raises ValueError where shapes do not fit.
-    """
-    check_linear(x.shape[-1], W, b)
-    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
-    return y if b is None else y + b
-
-
-def init_linear(rng, n_in, n_out):
-    """Draw a matrix for `linear` that keeps signals about as large as they come, forwards and backwards.
-
-    Returns (n_in, n_out), float32.
-    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
-    """
-    return rng.standard_normal((n_in, n_out), dtype=np.float32) * math.sqrt(2 / (n_in + n_out))
-
-
 def split_heads(x, n_heads):
     """Cut the last axis into heads, and put the heads before the positions.
 
@@ -48,22 +28,24 @@ def merge_heads(x):
     return x.reshape(*x.shape[:-2], -1)
 
 
-def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
-    """Let every position of x look into memory with several heads at once.
+def linear(x, W, b=None):
+    """Multiply every row by a matrix, and add a bias if there is one.
 
-    x: (..., T, D), gives the queries. memory: (..., S, D), gives keys and values; x itself in self-attention.
-    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D). n_heads: H.
-    mask: bool, (T, S) or (..., H, T, S) with axes of size 1 where it is the same for all; True where a query may look.
-    Returns (output (..., T, D), weights (..., H, T, S)).
-    Raises ValueError where shapes do not fit.
-    Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
+    x: (..., n_in). W: (n_in, n_out). b: (n_out,).
+    Returns (..., n_out). Raises ValueError where shapes do not fit.
     """
-    check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
-    q = split_heads(linear(x, W_Q), n_heads)
-    k = split_heads(linear(memory, W_K), n_heads)
-    v = split_heads(linear(memory, W_V), n_heads)
-    output, weights = scaled_dot_product_attention(q, k, v, mask)
-    return linear(merge_heads(output), W_O), weights
+    check_linear(x.shape[-1], W, b)
+    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
+    return y if b is None else y + b
+
+
+def init_linear(rng, n_in, n_out):
+    """Draw a matrix for `linear` that keeps signals about as large as they come, forwards and backwards.
+
+    Returns (n_in, n_out), float32.
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+    """
+    return rng.standard_normal((n_in, n_out), dtype=np.float32) * math.sqrt(2 / (n_in + n_out))
 
 
 def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
@@ -81,3 +63,21 @@ def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
     d_v = d_model // n_heads if d_v is None else d_v
     return {"W_Q": init_linear(rng, d_model, n_heads * d_k), "W_K": init_linear(rng, d_model, n_heads * d_k),
             "W_V": init_linear(rng, d_model, n_heads * d_v), "W_O": init_linear(rng, n_heads * d_v, d_model)}
+
+
+def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    """Let every position of x look into memory with several heads at once.
+
+    x: (..., T, D), gives the queries. memory: (..., S, D), gives keys and values; x itself in self-attention.
+    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D). n_heads: H.
+    mask: bool, (T, S) or (..., H, T, S) with axes of size 1 where it is the same for all; True where a query may look.
+    Returns (output (..., T, D), weights (..., H, T, S)).
+    Raises ValueError where shapes do not fit.
+    Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
+    """
+    check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    q = split_heads(linear(x, W_Q), n_heads)
+    k = split_heads(linear(memory, W_K), n_heads)
+    v = split_heads(linear(memory, W_V), n_heads)
+    output, weights = scaled_dot_product_attention(q, k, v, mask)
+    return linear(merge_heads(output), W_O), weights

@@ -2,6 +2,9 @@
 
 python tests/parity.py makes tests/parity/*.npz anew; it needs PyTorch. The tests read these files, and where PyTorch is
 installed they also compute the values live (make test-slow).
+
+A case is a function of ours, inputs in our terms, and what PyTorch makes of them. Masks: in our terms, True means "may
+look", as in F.scaled_dot_product_attention; the layers of torch.nn mean the opposite. Padding has id 0.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -9,47 +12,200 @@ from typing import NamedTuple
 import numpy as np
 
 FOLDER = Path(__file__).with_name("parity")
+WITHOUT_TORCH = "PyTorch is not installed (pip install torch); its stored values were compared"
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 
 
 class Case(NamedTuple):
     function: str
-    x: np.ndarray
-    axis: int
-    expected: np.ndarray
+    name: str
+    dtype: str
+    inputs: dict        # arrays, and plain settings
+    expected: list      # of arrays
 
     def __str__(self):
-        return f"{self.function}-{self.x.dtype}-{'x'.join(map(str, self.x.shape))}-axis{self.axis}"
+        return f"{self.function}-{self.name}-{self.dtype}"
 
 
-def inputs_of_softmax():
-    rng = np.random.default_rng(20)
+def relative_error(got, expected):
+    return np.max(np.abs(got - expected)) / np.max(np.abs(expected))
+
+
+def agrees(case, *got):
+    """Raise an error unless we got what the case expects."""
+    for i, (ours, theirs) in enumerate(zip(got, case.expected, strict=True)):
+        assert (ours.shape, str(ours.dtype)) == (theirs.shape, case.dtype), f"{case}, output {i}: {ours.dtype}"
+        error = relative_error(ours, theirs)
+        assert error < TOLERANCE[case.dtype], f"{case}, output {i}: relative error {error:.1e}"
+
+
+# What PyTorch makes of our inputs: arrays have become tensors.
+
+def torch_softmax(F, x, axis):
+    return [F.softmax(x, dim=axis)]
+
+
+def torch_log_softmax(F, x, axis):
+    return [F.log_softmax(x, dim=axis)]
+
+
+def torch_attention(F, q, k, v, mask=None):
+    def attend(values):
+        return F.scaled_dot_product_attention(q, k, values, attn_mask=mask)
+    return [attend(v), attend(k.new_ones(k.shape[:-1]).diag_embed())]       # blending unit vectors shows the weights
+
+
+def torch_masks(ids, causal):
+    """In the terms of torch.nn: True where nobody may look."""
+    import torch
+    length = ids.shape[-1]
+    return ids == 0, torch.ones(length, length, dtype=torch.bool).triu(1) if causal else None
+
+
+def torch_multi_head(F, x, memory, W_Q, W_K, W_V, W_O, n_heads, ids, causal=False):
+    import torch
+    layer = torch.nn.MultiheadAttention(x.shape[-1], n_heads, bias=False, kdim=memory.shape[-1],
+                                        vdim=memory.shape[-1], batch_first=True, dtype=x.dtype)
+    names = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+    state = dict(zip(names, (W_Q.T, W_K.T, W_V.T), strict=True))
+    if x.shape[-1] == memory.shape[-1]:
+        state = {"in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T])}
+    layer.load_state_dict(state | {"out_proj.weight": W_O.T})
+    padding, mask = torch_masks(ids, causal)
+    return layer(x, memory, memory, key_padding_mask=padding, attn_mask=mask, average_attn_weights=False)
+
+
+def torch_layer_norm(F, x, gamma, beta, eps):
+    return [F.layer_norm(x, gamma.shape, gamma, beta, eps)]
+
+
+def torch_gelu(F, x):
+    return [F.gelu(x, approximate="tanh")]
+
+
+def torch_block(F, x, W_Q, W_K, W_V, W_O, W_1, b_1, W_2, b_2, gamma_1, beta_1, gamma_2, beta_2, n_heads, ids, causal,
+                pre_norm, activation):
+    import torch
+    activations = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh")}
+    layer = torch.nn.TransformerEncoderLayer(x.shape[-1], n_heads, len(b_1), dropout=0, norm_first=pre_norm,
+                                             activation=activations[activation], batch_first=True, dtype=x.dtype)
+    layer.load_state_dict({
+        "self_attn.in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T]), "self_attn.in_proj_bias": x.new_zeros(3 * len(b_2)),
+        "self_attn.out_proj.weight": W_O.T, "self_attn.out_proj.bias": x.new_zeros(len(b_2)),
+        "linear1.weight": W_1.T, "linear1.bias": b_1, "linear2.weight": W_2.T, "linear2.bias": b_2,
+        "norm1.weight": gamma_1, "norm1.bias": beta_1, "norm2.weight": gamma_2, "norm2.bias": beta_2})
+    padding, mask = torch_masks(ids, causal)
+    return [layer(x, src_mask=mask, src_key_padding_mask=padding)]
+
+
+# The inputs: (function, name, inputs).
+
+def inputs_of_softmax(rng):
     for shape, axis in (((7,), -1), ((3, 5), 0), ((2, 3, 4), 1), ((2, 3, 4, 5), -1), ((3, 2, 50), -1)):
         for scale in (1, 100):
-            yield scale * rng.standard_normal(shape), axis
+            x = scale * rng.standard_normal(shape)
+            for function in ("softmax", "log_softmax"):
+                yield function, f"{'x'.join(map(str, shape))}-axis{axis}-times{scale}", {"x": x, "axis": axis}
+
+
+def inputs_of_attention(rng):
+    B, H, T, S, d_k, d_v = 3, 2, 5, 7, 4, 6
+    q, k, v = (rng.standard_normal((B, H, *shape)) for shape in ((T, d_k), (S, d_k), (S, d_v)))
+    some = rng.random((B, H, T, S)) < 0.5
+    some[..., 0] = True         # every query may look somewhere: PyTorch's versions differ on those that may not
+    real = np.arange(S) < np.array([7, 4, 1])[:, None, None, None]
+    yield "attention", "one", {"q": q[0, 0], "k": k[0, 0], "v": v[0, 0]}
+    yield "attention", "many", {"q": q, "k": k, "v": v}
+    yield "attention", "same-mask-for-all", {"q": q, "k": k, "v": v, "mask": some[0, 0]}
+    yield "attention", "mask-of-padding", {"q": q, "k": k, "v": v, "mask": real}
+    yield "attention", "mask-for-each-head", {"q": q, "k": k, "v": v, "mask": some}
+    yield "attention", "padding-and-causal", {"q": q, "k": k[..., :T, :], "v": v[..., :T, :],
+                                              "mask": real[..., :T] & np.tri(T, dtype=bool)}
+    k, v = (np.concatenate([x[..., :3, :], x[..., :3, :]], -2) for x in (k, v))
+    yield "attention", "repeated-keys", {"q": q, "k": k, "v": v, "mask": some[..., :6]}
+    yield "attention", "large-scores", {"q": 30 * q, "k": k, "v": v}
+
+
+def padded(rng, lengths, length):
+    return np.where(np.arange(length) < np.array(lengths)[:, None], rng.randint(1, 9, (len(lengths), length)), 0)
+
+
+def matrix(rng, n_in, n_out):
+    return rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)
+
+
+def inputs_of_multi_head(rng):
+    B, T, S, D, D_memory = 3, 5, 7, 8, 6
+    x, memory = rng.standard_normal((B, T, D)), rng.standard_normal((B, S, D))
+    narrow = rng.standard_normal((B, S, D_memory))
+    repeated = x[:, [0, 1, 2, 3, 0]]
+    W = {name: matrix(rng, D, D) for name in ("W_Q", "W_K", "W_V", "W_O")}
+    W_narrow = W | {"W_K": matrix(rng, D_memory, D), "W_V": matrix(rng, D_memory, D)}
+    every, ids, ids_memory = np.ones((B, T), int), padded(rng, (5, 3, 1), T), padded(rng, (2, 7, 4), S)
+    for H in (1, 2, 4):
+        yield "multi_head", f"{H}-heads", {"x": x, "memory": x, **W, "n_heads": H, "ids": every}
+    yield "multi_head", "padding", {"x": x, "memory": x, **W, "n_heads": 2, "ids": ids}
+    yield "multi_head", "padding-and-causal", {"x": x, "memory": x, **W, "n_heads": 2, "ids": ids, "causal": True}
+    yield "multi_head", "repeated-words", {"x": repeated, "memory": repeated, **W, "n_heads": 2, "ids": ids,
+                                           "causal": True}
+    yield "multi_head", "memory", {"x": x, "memory": memory, **W, "n_heads": 2, "ids": ids_memory}
+    yield "multi_head", "narrow-memory", {"x": x, "memory": narrow, **W_narrow, "n_heads": 4, "ids": ids_memory}
+
+
+def inputs_of_block(rng):
+    x = rng.standard_normal((3, 5, 8))
+    flat = np.where(np.arange(5)[:, None] == 2, 0.5, x)         # one row is constant: its variance is 0
+    gamma, beta = rng.standard_normal((2, 8))
+    for name, x_in, eps in (("usual", x, 1e-5), ("constant-row", flat, 1e-5), ("large-eps", x, 0.1), ("no-eps", x, 0.0)):
+        yield "layer_norm", name, {"x": x_in, "gamma": gamma, "beta": beta, "eps": eps}
+    yield "gelu", "usual", {"x": rng.standard_normal((3, 4))}
+    yield "gelu", "far-out", {"x": np.linspace(-8, 8, 65)}
+
+    B, T, D, F = 3, 5, 8, 12
+    params = {name: matrix(rng, D, D) for name in ("W_Q", "W_K", "W_V", "W_O")}
+    params |= {"W_1": matrix(rng, D, F), "b_1": rng.standard_normal(F), "W_2": matrix(rng, F, D)}
+    params |= {name: rng.standard_normal(D) for name in ("b_2", "gamma_1", "beta_1", "gamma_2", "beta_2")}
+    every, ids = np.ones((B, T), int), padded(rng, (5, 3, 1), T)
+    x = rng.standard_normal((B, T, D))
+    repeated = x[:, [0, 1, 2, 3, 0]]
+    for pre_norm in (False, True):
+        for activation in ("relu", "gelu"):
+            settings = {"n_heads": 2, "pre_norm": pre_norm, "activation": activation}
+            name = f"{'pre' if pre_norm else 'post'}-norm-{activation}"
+            yield "block", name, {"x": x, **params, **settings, "ids": every, "causal": False}
+            yield "block", f"{name}-masks", {"x": x, **params, **settings, "ids": ids, "causal": True}
+            yield "block", f"{name}-repeated-words", {"x": repeated, **params, **settings, "ids": ids, "causal": False}
+
+
+def cases(name):
+    """The cases of a module, without what is expected."""
+    rng = np.random.RandomState(20)         # unlike those of a Generator, its numbers are promised to stay the same
+    for function, title, inputs in globals()[f"inputs_of_{name}"](rng):
+        for dtype in TOLERANCE:
+            floats = {key for key, x in inputs.items() if isinstance(x, np.ndarray) and x.dtype.kind == "f"}
+            cast = {key: x.astype(dtype) if key in floats else x for key, x in inputs.items()}
+            yield Case(function, title, dtype, cast, [])
 
 
 def live(name):
     """The cases, computed now by PyTorch."""
     import torch
-    for x, axis in {"softmax": inputs_of_softmax}[name]():
-        for dtype in (np.float64, np.float32):
-            for function in ("softmax", "log_softmax"):
-                x_torch = torch.from_numpy(x.astype(dtype))
-                y = getattr(torch.nn.functional, function)(x_torch, dim=axis)
-                yield Case(function, x.astype(dtype), axis, y.numpy())
+    for case in cases(name):
+        tensors = {key: torch.tensor(x) if isinstance(x, np.ndarray) else x for key, x in case.inputs.items()}
+        with torch.no_grad():
+            outputs = globals()[f"torch_{case.function}"](torch.nn.functional, **tensors)
+        yield case._replace(expected=[y.numpy() for y in outputs])
 
 
 def stored(name):
     """The cases as PyTorch once computed them."""
     with np.load(FOLDER / f"{name}.npz") as file:
-        n = len(file["axis"])
-        return [Case(str(file["function"][i]), file[f"x{i}"], int(file["axis"][i]), file[f"y{i}"]) for i in range(n)]
+        return [case._replace(expected=[file[key] for key in file if key.startswith(f"{case}-output")])
+                for case in cases(name)]
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    cases = list(live("softmax"))
-    arrays = {f"x{i}": case.x for i, case in enumerate(cases)}
-    arrays |= {f"y{i}": case.expected for i, case in enumerate(cases)}
-    np.savez_compressed(FOLDER / "softmax.npz", function=[case.function for case in cases],
-                        axis=[case.axis for case in cases], **arrays)
+    for name in ("softmax", "attention", "multi_head", "block"):
+        arrays = {f"{case}-output{i}": y for case in live(name) for i, y in enumerate(case.expected)}
+        np.savez_compressed(FOLDER / f"{name}.npz", **arrays)

@@ -69,13 +69,23 @@ for cell in json.loads(sys.argv[1]):
 
 
 @pytest.fixture
-def course(tmp_path):
-    """The package with a later chapter, in a folder of its own; nothing is solved yet."""
+def whole_course(tmp_path):
+    """The package in a folder of its own; nothing is solved yet."""
     shutil.copytree(ROOT / "scratchformer_lib", tmp_path / "scratchformer_lib",
                     ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "scratchformer_lib/attention.py").write_text(ATTENTION, encoding="utf-8")
-    (tmp_path / "scratchformer_lib/course/checks/chapter_03.py").write_text(CHECKS, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def course(whole_course):
+    """The same, as far as chapter 01, and one small chapter more."""
+    library = whole_course / "scratchformer_lib"
+    for path in [*library.glob("[a-z]*.py"), *library.glob("course/checks/chapter_*.py")]:
+        if path.stem not in ("softmax", "chapter_00", "chapter_01"):
+            path.unlink()
+    (library / "attention.py").write_text(ATTENTION, encoding="utf-8")
+    (library / "course/checks/chapter_03.py").write_text(CHECKS, encoding="utf-8")
+    return whole_course
 
 
 def run(course, *cells):
@@ -287,6 +297,14 @@ def test_a_function_that_passes_its_check_and_breaks_a_later_module_is_named(cou
     assert "`softmax` (the course's)" in printed
 
 
+def test_nobody_is_blamed_for_an_exercise_that_fails_by_itself(course):
+    checks = course / "scratchformer_lib/course/checks/chapter_03.py"
+    checks.write_text(CHECKS.replace("call=lambda f, case:", "call=lambda f, case: 1 / 0 or"), encoding="utf-8")
+    run(course, ONE, SOFTMAX, "check(softmax)")
+    printed = run(course, MINE)
+    assert "`softmax` (yours)" in printed and "set aside" not in printed
+
+
 def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
     """A wrong softmax in the library's place must not make a wrong answer pass."""
     printed = run(course, ONE, "import scratchformer_lib.softmax as library", "library.softmax = lambda x, axis=-1: x",
@@ -332,6 +350,37 @@ def test_one_file_of_the_learners_own_functions_runs(course):
     ran = subprocess.run([sys.executable, "-I", str(file), "the cat"], capture_output=True, text=True, cwd="/")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["the", "50.0%", "cat", "50.0%"]
+
+
+def test_chapter_05_runs_on_the_learners_own_functions_of_01_to_04(whole_course):
+    author = reference("author")
+    project = author.Project(ROOT)
+    chapters = {chapter.number: chapter for chapter in project.chapters}
+
+    def leaving_a_trace(cell):
+        if not cell.asks_something:
+            return cell.answered
+        line = f'np.called = {{*getattr(np, "called", ()), "{cell.asks}"}}'
+        return cell.text.replace(author.BEGIN, line).replace(author.END, "")
+
+    wanted = []
+    for number in ("01", "02", "03", "04"):
+        cells = [cell for cell in chapters[number].cells if cell.exported or cell.checks in project.owner]
+        wanted += [cell.checks for cell in cells if cell.checks]
+        printed = run(whole_course, BEGIN.format(f'"{number}"'), *map(leaving_a_trace, cells))
+        assert printed.count("Saved to `my_code/") == sum(bool(cell.checks) for cell in cells), printed
+    cells = [cell.answered for cell in chapters["05"].cells if cell.exported or "record = {}" in cell.text]
+    printed = run(whole_course, BEGIN.format('"05", mine=True'), "np.called = set()", *cells,
+                  "print('called', *np.called)")
+    assert len(wanted) == 13 and all(f"`{name}` (yours)" in printed for name in wanted)
+    assert "`transformer_block` (the course's)" in printed and "Error" not in printed
+    assert {*printed[printed.index("called ") + 7:].split()} == {
+        "softmax", "scaled_dot_product_attention", "causal_mask", "split_heads", "merge_heads", "multi_head_attention"}
+
+    env = {**os.environ, "PYTHONPATH": str(whole_course), "SCRATCHFORMER_MY_CODE": str(whole_course / "my_code")}
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=whole_course,
+                          env=env, capture_output=True, text=True)
+    assert all(name in done.stdout for name in wanted), done.stdout + done.stderr
 
 
 def test_reset_backs_up_and_restores(tmp_path):

@@ -1,4 +1,4 @@
-"""Embeddings: words become vectors. Made from solutions/02_embeddings.py: edit there."""
+"""Embeddings: how words become vectors. Made from solutions/02_embeddings.py: edit there."""
 from ...embeddings import embed
 from ...softmax import softmax
 
