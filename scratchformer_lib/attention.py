@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .softmax import softmax
-from .support.arguments import check_attention, check_count, check_ids, check_masks, check_projections
+from .support.arguments import check_attention, check_count, check_ids, check_masks, check_projections, check_sequence
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
@@ -14,7 +14,7 @@ def scaled_dot_product_attention(q, k, v, mask=None):
     q: queries (..., T, d_k). k: keys (..., S, d_k). v: values (..., S, d_v).
     mask: bool, (T, S) or as many axes as the scores; True where a query may look. None: everywhere.
     Returns (output (..., T, d_v), weights (..., T, S)). Weights of a query add up to 1; one that may look at nothing
-    has zeros.
+    has zeros. What is masked must be finite all the same: 0 times nan is nan.
     Raises ValueError where shapes do not fit, or a mask is not bool or would enlarge the scores.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.1.
     """
@@ -56,6 +56,7 @@ def causal_attention(x, W_Q, W_K, W_V):
     x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
     Returns (output (..., T, d_v), weights (..., T, T)).
     """
+    check_sequence("x", x)
     return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))
 
 
@@ -66,6 +67,7 @@ def padding_mask(ids, pad_id):
     Returns (..., 1, 1, S), bool; True where there is a word. The axes of size 1 stand for heads and for queries.
     """
     check_ids("ids", ids)
+    ids = np.asarray(ids)
     return (ids != pad_id)[..., None, None, :]
 
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 
 from .multi_head import init_linear, init_multi_head, linear, multi_head_attention
-from .support.arguments import check_count, check_linear, check_rate, check_vector
+from .support.arguments import check_axes, check_block, check_count, check_linear, check_rate, check_vector
 
 
 def relu(x):
@@ -28,6 +28,7 @@ def feed_forward(x, W_1, b_1, W_2, b_2, activation=gelu):
     Returns (..., T, D). Raises ValueError where shapes do not fit.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.3.
     """
+    check_axes("x", x, 1)
     check_linear(x.shape[-1], W_1, b_1, ("W_1", "b_1"))
     check_linear(W_1.shape[1], W_2, b_2, ("W_2", "b_2"))
     return linear(activation(linear(x, W_1, b_1)), W_2, b_2)
@@ -36,10 +37,12 @@ def feed_forward(x, W_1, b_1, W_2, b_2, activation=gelu):
 def layer_norm(x, gamma, beta, eps=1e-5):
     """Bring every position's vector to mean 0 and variance 1; then stretch it by gamma and shift it by beta.
 
-    x: (..., D). gamma, beta: (D,). eps: is added to the variance, so that a constant vector divides by no zero.
+    x: (..., D). gamma, beta: (D,).
+    eps: a Python number, added to the variance, so that a constant vector is not divided by 0.
     Returns (..., D). Raises ValueError where shapes do not fit.
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
+    check_axes("x", x, 1)
     check_vector("gamma", gamma, x.shape[-1])
     check_vector("beta", beta, x.shape[-1])
     centered = x - np.mean(x, axis=-1, keepdims=True)
@@ -50,7 +53,8 @@ def layer_norm(x, gamma, beta, eps=1e-5):
 def dropout(x, rate, rng):
     """While training, set each number to 0 with chance `rate`, and enlarge the others so that the mean stays.
 
-    x: any shape. rate: at least 0, below 1. rng: a np.random.Generator; None means: not training, x comes back.
+    x: any shape. rate: a Python number, at least 0, below 1.
+    rng: a np.random.Generator; None means: not training, x comes back.
     Returns the shape of x. Raises ValueError for another rate.
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
@@ -73,6 +77,8 @@ def transformer_block(x, params, n_heads, mask=None, pre_norm=False, activation=
     Source: Vaswani et al., "Attention is all you need", 2017, sections 3.1 and 5.4; pre-norm: Xiong et al., "On layer
     normalization in the Transformer architecture", 2020.
     """
+    check_block(x, params, n_heads, mask, rate)
+
     def attend(x):
         output, weights = multi_head_attention(x, x, **params["attention"], n_heads=n_heads, mask=mask)
         if record is not None:

@@ -16,7 +16,7 @@ class Vocabulary:
     pad_id, start_id, end_id, unk_id = range(4)
 
     def __init__(self, words):
-        check_words("words", words)
+        words = check_words("words", words)
         self.words = list(dict.fromkeys([*self.SPECIAL, *words]))
         self.ids = {word: i for i, word in enumerate(self.words)}
 
@@ -40,13 +40,13 @@ class Vocabulary:
     def decode(self, ids):
         """Turn ids back into text, leaving <PAD> out.
 
-        ids: (T,) or (B, T), whole numbers.
-        Returns a text, or a list of B texts. Raises ValueError for an id that is none of ours.
+        ids: (T,) or (B, T), whole numbers; or one of them.
+        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is none of ours.
         """
         check_ids("ids", ids, len(self))
         if np.ndim(ids) > 1:
             return [self.decode(row) for row in ids]
-        return " ".join(self.words[i] for i in ids if i != self.pad_id)
+        return " ".join(self.words[i] for i in np.atleast_1d(ids) if i != self.pad_id)
 
 
 def embed(ids, table):
@@ -87,7 +87,7 @@ def positional_encoding(length, d_model, dtype=np.float32):
 def shift_matrix(k, d_model, dtype=np.float32):
     """Make the matrix that moves every position k steps on: positional_encoding[p] @ it is positional_encoding[p + k].
 
-    k: a whole number, which may be negative. d_model: D, even.
+    k: how many positions, negative for back. d_model: D, even.
     Returns (D, D), of the given dtype.
     """
     check_count("d_model", d_model)

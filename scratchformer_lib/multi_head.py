@@ -4,7 +4,7 @@ import math
 import numpy as np
 
 from .attention import scaled_dot_product_attention
-from .support.arguments import check_count, check_heads, check_linear, check_multi_head
+from .support.arguments import check_axes, check_count, check_heads, check_linear, check_multi_head
 
 
 def split_heads(x, n_heads):
@@ -14,6 +14,7 @@ def split_heads(x, n_heads):
     Returns (..., H, T, d). Head h has columns h * d to (h + 1) * d.
     Raises ValueError where the last axis is not divisible by n_heads.
     """
+    check_axes("x", x, 2)
     check_heads("the last axis of x", x.shape[-1], n_heads)
     return np.swapaxes(x.reshape(*x.shape[:-1], n_heads, -1), -2, -3)
 
@@ -22,8 +23,9 @@ def merge_heads(x):
     """Put the heads side by side again: what split_heads did, undone.
 
     x: (..., H, T, d).
-    Returns (..., T, H * d).
+    Returns (..., T, H * d). Raises ValueError where x has fewer than three axes.
     """
+    check_axes("x", x, 3)
     x = np.swapaxes(x, -2, -3)
     return x.reshape(*x.shape[:-2], -1)
 
@@ -34,6 +36,7 @@ def linear(x, W, b=None):
     x: (..., n_in). W: (n_in, n_out). b: (n_out,).
     Returns (..., n_out). Raises ValueError where shapes do not fit.
     """
+    check_axes("x", x, 1)
     check_linear(x.shape[-1], W, b)
     y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
     return y if b is None else y + b
@@ -45,6 +48,8 @@ def init_linear(rng, n_in, n_out):
     Returns (n_in, n_out), float32.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
+    check_count("n_in", n_in)
+    check_count("n_out", n_out)
     return rng.standard_normal((n_in, n_out), dtype=np.float32) * math.sqrt(2 / (n_in + n_out))
 
 

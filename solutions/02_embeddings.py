@@ -97,7 +97,7 @@ class Vocabulary:
     pad_id, start_id, end_id, unk_id = range(4)
 
     def __init__(self, words):
-        check_words("words", words)
+        words = check_words("words", words)
         self.words = list(dict.fromkeys([*self.SPECIAL, *words]))
         self.ids = {word: i for i, word in enumerate(self.words)}
 
@@ -123,13 +123,13 @@ class Vocabulary:
     def decode(self, ids):
         """Turn ids back into text, leaving <PAD> out.
 
-        ids: (T,) or (B, T), whole numbers.
-        Returns a text, or a list of B texts. Raises ValueError for an id that is none of ours.
+        ids: (T,) or (B, T), whole numbers; or one of them.
+        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is none of ours.
         """
         check_ids("ids", ids, len(self))
         if np.ndim(ids) > 1:
             return [self.decode(row) for row in ids]
-        return " ".join(self.words[i] for i in ids if i != self.pad_id)
+        return " ".join(self.words[i] for i in np.atleast_1d(ids) if i != self.pad_id)
 
 # %%
 check(Vocabulary)
@@ -235,13 +235,13 @@ def init_embedding(rng, n_vocab, d_model):
 # %%
 words = "the cat sat on the mat".split()
 d_model = 64
-table = init_embedding(np.random.default_rng(0), len(vocabulary), d_model)
+table = init_embedding(np.random.default_rng(1), len(vocabulary), d_model)
 x = embed(vocabulary.encode("the cat sat on the mat"), table)
 
 figures.similarities(words, x)
 
 # %% [markdown]
-# The two *the* are the same vector, exactly 1. All the others are near 0: in 64 dimensions, two random directions are
+# The two *the* are the same vector, exactly 1. All the others are small: in 64 dimensions, two random directions are
 # nearly at a right angle. That *cat* and *mat* rhyme, or that *cat* is a noun, is nowhere in here.
 #
 # ## 3. Where does a word stand?
@@ -266,7 +266,8 @@ figures.similarities(words, x)
 #
 # The formula of the paper, for position $p$ and the pair $i = 0, 1, 2, \ldots$ out of $D$ columns:
 #
-# $$\mathrm{PE}(p)_{2i} = \sin\left(\frac{p}{10000^{2i/D}}\right) \qquad \mathrm{PE}(p)_{2i+1} = \cos\left(\frac{p}{10000^{2i/D}}\right)$$
+# $$\mathrm{PE}(p)_{2i} = \sin\left(\frac{p}{10000^{2i/D}}\right)
+# \qquad \mathrm{PE}(p)_{2i+1} = \cos\left(\frac{p}{10000^{2i/D}}\right)$$
 #
 # Column $2i$ is the sine of pair $i$ and column $2i+1$ its cosine: they stand side by side. With $D = 4$ the second
 # pair has $i = 1$ and is divided by $10000^{2/4} = 100$.
@@ -424,7 +425,8 @@ print("halves     ", halves(3, 4)[1].round(3))
 #
 # As a row times a matrix, they read
 #
-# $$\begin{pmatrix} \sin(w + a) & \cos(w + a) \end{pmatrix} = \begin{pmatrix} \sin w & \cos w \end{pmatrix} \begin{pmatrix} \cos a & -\sin a \\ \sin a & \cos a \end{pmatrix}$$
+# $$\begin{pmatrix} \sin(w + a) & \cos(w + a) \end{pmatrix} = \begin{pmatrix} \sin w & \cos w \end{pmatrix}
+# \begin{pmatrix} \cos a & -\sin a \\ \sin a & \cos a \end{pmatrix}$$
 #
 # Each pair has its own angle, $a = k / 10000^{2i/D}$, and no pair touches another. So $M_k$ is zero but for 2 by 2
 # blocks along its diagonal, one for each pair.
@@ -449,7 +451,7 @@ print("halves     ", halves(3, 4)[1].round(3))
 def shift_matrix(k, d_model, dtype=np.float32):
     """Make the matrix that moves every position k steps on: positional_encoding[p] @ it is positional_encoding[p + k].
 
-    k: a whole number, which may be negative. d_model: D, even.
+    k: how many positions, negative for back. d_model: D, even.
     Returns (D, D), of the given dtype.
     """
     check_count("d_model", d_model)
@@ -656,8 +658,8 @@ print(f"how common words are  {nats_a_word(np.tile(np.log(overall), (len(unseen)
 print(f"bigram                {nats_a_word(embed(unseen[:-1], table)):.2f}")
 
 # %% [markdown]
-# Knowing how common each word is helps a lot, and knowing one word of the past helps again. What comes after *you*,
-# and what does it write?
+# Knowing how common each word is helps a lot, and knowing one word of the past helps again. What comes after *you*, and
+# what does it write?
 
 # %%
 you = bigram_next(vocabulary.encode("you"), table)[0]

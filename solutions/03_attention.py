@@ -48,7 +48,14 @@ import numpy as np
 from scratchformer_lib.course.figures import chapter_03 as figures
 from scratchformer_lib.embeddings import Vocabulary, positional_encoding, shift_matrix
 from scratchformer_lib.softmax import softmax
-from scratchformer_lib.support.arguments import check_attention, check_count, check_ids, check_masks, check_projections
+from scratchformer_lib.support.arguments import (
+    check_attention,
+    check_count,
+    check_ids,
+    check_masks,
+    check_projections,
+    check_sequence,
+)
 
 # %% [markdown]
 # ## 1. One earlier word decides
@@ -63,7 +70,7 @@ from scratchformer_lib.support.arguments import check_attention, check_count, ch
 drinks = ["tea", "milk", "water"]
 vectors = np.eye(3)
 
-for drink, share in zip(drinks, vectors.mean(axis=0)):
+for drink, share in zip(drinks, vectors.mean(axis=0), strict=True):
     print(f"{drink:6} {share:.2f}")
 
 # %% [markdown]
@@ -211,13 +218,13 @@ figures.scale_picture(sizes, largest)
 # %%
 for d in (4, 64, 512):
     dots = (rng.standard_normal((10000, d)) * rng.standard_normal((10000, d))).sum(axis=-1)
-    print(f"d = {d:3}   dot products: variance {dots.var():6.1f}, typical size {dots.std():5.2f}   root of d {math.sqrt(d):5.2f}")
+    print(f"d = {d:3}   dot products: variance {dots.var():6.1f}, "
+          f"typical size {dots.std():5.2f}   root of d {math.sqrt(d):5.2f}")
 
 # %% [markdown]
 # Each of the d terms adds a variance of 1, so the variance of the sum is d, and its typical size (its standard
-# deviation) is $\sqrt{d}$.
-# Dividing by $\sqrt{d}$ brings it back to 1. The $d$ here is the size of the vectors that are multiplied, **d_k**,
-# whatever the size of the values or of the model.
+# deviation) is $\sqrt{d}$. Dividing by $\sqrt{d}$ brings it back to 1. The $d$ here is the size of the vectors that are
+# multiplied, **d_k**, whatever the size of the values or of the model.
 #
 # A pointed softmax has another price, which training pays. Where one weight is nearly 1, moving a score a little
 # changes nothing, and training feels its way by such little changes:
@@ -304,7 +311,7 @@ def scaled_dot_product_attention(q, k, v, mask=None):
     q: queries (..., T, d_k). k: keys (..., S, d_k). v: values (..., S, d_v).
     mask: bool, (T, S) or as many axes as the scores; True where a query may look. None: everywhere.
     Returns (output (..., T, d_v), weights (..., T, S)). Weights of a query add up to 1; one that may look at nothing
-    has zeros.
+    has zeros. What is masked must be finite all the same: 0 times nan is nan.
     Raises ValueError where shapes do not fit, or a mask is not bool or would enlarge the scores.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.1.
     """
@@ -424,10 +431,11 @@ print("with the same matrix for both roles, symmetric:", np.allclose(x @ W_Q @ (
 # differ?
 
 # %%
-print("to the bit the same:", np.array_equal(output[0], output[4]))
+print("to the bit the same:", np.array_equal(output[0], output[4]),
+      "  largest difference:", np.abs(output[0] - output[4]).max())
 
 # %% [markdown]
-# Not at all, to the last bit. Both ask the same question, find the same keys, and blend the same values. And if you
+# Not at all, to the last bit. Both ask the same question, find the same keys, and blend the same values. (Should yours say False, look at the difference: a processor may add up two rows of one product in different orders, and then the last digit differs.) And if you
 # shuffle the words, the outputs are shuffled in the same way, and nothing else happens:
 
 # %%
@@ -503,6 +511,7 @@ def causal_attention(x, W_Q, W_K, W_V):
     x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
     Returns (output (..., T, d_v), weights (..., T, T)).
     """
+    check_sequence("x", x)
     return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))
 
 # %%
@@ -517,7 +526,8 @@ changed = x.copy()
 changed[5] += 1
 for name, attend in (("without mask", self_attention), ("causal", causal_attention)):
     before, after = attend(x, W_Q, W_K, W_V)[0], attend(changed, W_Q, W_K, W_V)[0]
-    print(f"{name:12} changed:", [word for word, a, b in zip(words, before, after) if not np.array_equal(a, b)])
+    differs = [word for word, a, b in zip(words, before, after, strict=True) if not np.array_equal(a, b)]
+    print(f"{name:12} changed:", differs)
 
 # %% [markdown]
 # Without the mask, everything. With it, nothing before the change moves, to the bit. From this follows something that
@@ -586,6 +596,7 @@ def padding_mask(ids, pad_id):
     Returns (..., 1, 1, S), bool; True where there is a word. The axes of size 1 stand for heads and for queries.
     """
     check_ids("ids", ids)
+    ids = np.asarray(ids)
     ### BEGIN SOLUTION
     return (ids != pad_id)[..., None, None, :]
     ### END SOLUTION
@@ -703,13 +714,14 @@ output, weights = self_attention(x, *previous_word_head(len(vocabulary), 16))
 figures.weights_picture(weights, words, title="weights set by hand: the word before")
 
 # %%
-for word, found in zip(words[1:], output[1:]):
+for word, found in zip(words[1:], output[1:], strict=True):
     print(f"{word:4} found {vocabulary.words[found.argmax()]}")
 
 # %% [markdown]
 # There is the one earlier word that decides, found by matrices that are the same at every place. Try your own sentence.
-# The second head of the menu reads the word part instead of the position: it looks for the same word. **Predict** what
-# the two switches do before you use them. Which of them makes the first head fail?
+# The second head of the menu reads the word part instead of the position: it looks for the same word. Its factors are
+# moderate, so that you can see the scale at work. (The first word has no word before it; where it looks is chance.)
+# **Predict** what the two switches do before you use them.
 
 # %%
 figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_word_head)
@@ -717,12 +729,12 @@ figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_wor
 # %% [markdown]
 # ## 10. What you built, on something real
 #
-# | | formula | takes, returns |
+# | | formula | returns |
 # |---|---|---|
-# | `scaled_dot_product_attention(q, k, v, mask)` | $\mathrm{softmax}(q k^\mathsf{T} / \sqrt{d_k}) \, v$ | (..., T, d_k), (..., S, d_k), (..., S, d_v); (..., T, d_v) and (..., T, S) |
-# | `self_attention(x, W_Q, W_K, W_V, mask)` | $q, k, v = x W_Q, x W_K, x W_V$ | (..., T, D); (..., T, d_v) and (..., T, T) |
+# | `scaled_dot_product_attention(q, k, v, mask)` | softmax of $q k^\mathsf{T} / \sqrt{d_k}$, times v | (..., T, d_v), (..., T, S) |
+# | `self_attention(x, W_Q, W_K, W_V, mask)` | $q, k, v = x W_Q, x W_K, x W_V$ | (..., T, d_v), (..., T, T) |
 # | `causal_mask(length)` | $j \le i$ | (T, T) |
-# | `padding_mask(ids, pad_id)` | id is not padding | (B, S), (B, 1, 1, S) |
+# | `padding_mask(ids, pad_id)` | id is not padding | (B, 1, 1, S) |
 # | `previous_word_head(d_word, d_position)` | $q_i = \mathrm{PE}(i - 1)$ | W_Q, W_K, W_V |
 #
 # Two layers can do what neither of them can alone. How would you guess the next word of a text in a language that you
@@ -790,9 +802,9 @@ print(f"two layers of attention {np.mean(guesses == ids[1:]):.1%} right")
 # Weights (2, 7, 9), output (2, 7, 32), and the scores by $\sqrt{64} = 8$: the size of queries and keys counts.
 #
 # </details>
-# <details><summary>A word gives 90% of its weight to <em>cat</em>. Is <em>cat</em> what its output is made of?</summary>
+# <details><summary>A word gives 90% of its weight to one other word. Is that what its output is made of?</summary>
 #
-# Only if the value of *cat* is not small: the output is weight times value. A weight of 10% on a value twenty times as
+# Only if that word's value is not small: the output is weight times value. A weight of 10% on a value twenty times as
 # long counts more.
 #
 # </details>

@@ -47,7 +47,7 @@ from scratchformer_lib.attention import causal_mask, combine_masks, padding_mask
 from scratchformer_lib.course.figures import chapter_04 as figures
 from scratchformer_lib.embeddings import Vocabulary, positional_encoding, shift_matrix
 from scratchformer_lib.softmax import softmax
-from scratchformer_lib.support.arguments import check_count, check_heads, check_linear, check_multi_head
+from scratchformer_lib.support.arguments import check_axes, check_count, check_heads, check_linear, check_multi_head
 
 # %% [markdown]
 # ## 1. One look is not enough
@@ -131,6 +131,7 @@ def split_heads(x, n_heads):
     Returns (..., H, T, d). Head h has columns h * d to (h + 1) * d.
     Raises ValueError where the last axis is not divisible by n_heads.
     """
+    check_axes("x", x, 2)
     check_heads("the last axis of x", x.shape[-1], n_heads)
     ### BEGIN SOLUTION
     return np.swapaxes(x.reshape(*x.shape[:-1], n_heads, -1), -2, -3)
@@ -171,8 +172,9 @@ def merge_heads(x):
     """Put the heads side by side again: what split_heads did, undone.
 
     x: (..., H, T, d).
-    Returns (..., T, H * d).
+    Returns (..., T, H * d). Raises ValueError where x has fewer than three axes.
     """
+    check_axes("x", x, 3)
     ### BEGIN SOLUTION
     x = np.swapaxes(x, -2, -3)
     return x.reshape(*x.shape[:-2], -1)
@@ -199,6 +201,7 @@ def linear(x, W, b=None):
     x: (..., n_in). W: (n_in, n_out). b: (n_out,).
     Returns (..., n_out). Raises ValueError where shapes do not fit.
     """
+    check_axes("x", x, 1)
     check_linear(x.shape[-1], W, b)
     y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
     return y if b is None else y + b
@@ -211,6 +214,8 @@ def init_linear(rng, n_in, n_out):
     Returns (n_in, n_out), float32.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
+    check_count("n_in", n_in)
+    check_count("n_out", n_out)
     return rng.standard_normal((n_in, n_out), dtype=np.float32) * math.sqrt(2 / (n_in + n_out))
 
 # %%
@@ -234,7 +239,8 @@ def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
 # %% [markdown]
 # The formula of the paper, for heads $h = 1, \ldots, H$:
 #
-# $$\mathrm{head}_h = \mathrm{Attention}(x W_Q^h, \; m W_K^h, \; m W_V^h) \qquad \mathrm{MultiHead}(x, m) = [\mathrm{head}_1, \ldots, \mathrm{head}_H] \, W_O$$
+# $$\mathrm{head}_h = \mathrm{Attention}(x W_Q^h, \; m W_K^h, \; m W_V^h)
+# \qquad \mathrm{MultiHead}(x, m) = [\mathrm{head}_1, \ldots, \mathrm{head}_H] \, W_O$$
 #
 # The queries come from x (T, D). Keys and values come from the **memory** m (S, D), the sentence that is looked at. In
 # *self-attention* the memory is x itself; in *cross-attention* it is another sentence, of another length: a German word
@@ -501,15 +507,16 @@ print(f"mean surprise {np.mean(nats):.3f} nats a word")
 #
 # ## 6. What you built, on something real
 #
-# | | formula | takes, returns |
+# | | formula | returns |
 # |---|---|---|
-# | `linear(x, W, b)` | $x W + b$ | (..., n_in), (..., n_out) |
-# | `split_heads(x, n_heads)` | columns become heads | (..., T, H · d), (..., H, T, d) |
-# | `merge_heads(x)` | heads become columns | (..., H, T, d), (..., T, H · d) |
-# | `multi_head_attention(x, memory, ..., n_heads, mask)` | $[\mathrm{head}_1, \ldots, \mathrm{head}_H] W_O$ | (..., T, D), (..., S, D); (..., T, D) and (..., H, T, S) |
+# | `linear(x, W, b)` | $x W + b$ | (..., n_out) |
+# | `split_heads(x, n_heads)` | columns become heads | (..., H, T, d) |
+# | `merge_heads(x)` | heads become columns | (..., T, H · d) |
+# | `multi_head_attention(x, memory, ..., mask)` | heads side by side, times $W_O$ | (..., T, D), (..., H, T, S) |
 # | `count_parameters(d_model, n_heads)` | $2 D H d_k + 2 D H d_v$ | a whole number |
 #
-# The smallest GPT-2 has 12 heads in each layer, D = 768 and texts of up to 1,024 pieces of words (Radford et al., 2019). One such layer, on your code, with a batch of two texts of half that length, one of them padded:
+# The smallest GPT-2 has 12 heads in each layer, D = 768 and texts of up to 1,024 pieces of words (Radford et al.,
+# 2019). One such layer, on your code, with a batch of two texts of half that length, one of them padded:
 
 # %%
 import time
@@ -529,8 +536,8 @@ print(f"{count_parameters(D, H):,} parameters; {weights.size:,} weights in {took
 print("output", output.shape, output.dtype, "  weights", weights.shape, f"{weights.nbytes / 2**20:.0f} MiB")
 
 # %% [markdown]
-# Six million weights, for 2.4 million parameters. That is the price of letting every word look at every other:
-# twice the length, four times the weights.
+# Six million weights, for 2.4 million parameters. That is the price of letting every word look at every other: twice
+# the length, four times the weights.
 #
 # ### Test yourself
 #

@@ -47,7 +47,14 @@ import numpy as np
 from scratchformer_lib.attention import causal_mask
 from scratchformer_lib.course.figures import chapter_05 as figures
 from scratchformer_lib.multi_head import init_linear, init_multi_head, linear, multi_head_attention
-from scratchformer_lib.support.arguments import check_count, check_linear, check_rate, check_vector
+from scratchformer_lib.support.arguments import (
+    check_axes,
+    check_block,
+    check_count,
+    check_linear,
+    check_rate,
+    check_vector,
+)
 
 # %% [markdown]
 # ## 1. A word thinks by itself
@@ -117,6 +124,7 @@ def feed_forward(x, W_1, b_1, W_2, b_2, activation=gelu):
     Returns (..., T, D). Raises ValueError where shapes do not fit.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.3.
     """
+    check_axes("x", x, 1)
     check_linear(x.shape[-1], W_1, b_1, ("W_1", "b_1"))
     check_linear(W_1.shape[1], W_2, b_2, ("W_2", "b_2"))
     ### BEGIN SOLUTION
@@ -183,7 +191,9 @@ figures.reach_picture(reach, words)
 #
 # Then each of the D columns is stretched by a number $\gamma$ and moved by a number $\beta$, which training may choose:
 #
-# $$\mathrm{LayerNorm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta \qquad \mu = \frac{1}{D} \sum_i x_i \qquad \sigma^2 = \frac{1}{D} \sum_i (x_i - \mu)^2$$
+# $$\mathrm{LayerNorm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
+# \qquad \mu = \frac{1}{D} \sum_i x_i
+# \qquad \sigma^2 = \frac{1}{D} \sum_i (x_i - \mu)^2$$
 #
 # The small $\epsilon$, under the root, is there for vectors whose entries are all the same: their variance is 0.
 #
@@ -210,10 +220,12 @@ figures.reach_picture(reach, words)
 def layer_norm(x, gamma, beta, eps=1e-5):
     """Bring every position's vector to mean 0 and variance 1; then stretch it by gamma and shift it by beta.
 
-    x: (..., D). gamma, beta: (D,). eps: is added to the variance, so that a constant vector divides by no zero.
+    x: (..., D). gamma, beta: (D,).
+    eps: a Python number, added to the variance, so that a constant vector is not divided by 0.
     Returns (..., D). Raises ValueError where shapes do not fit.
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
+    check_axes("x", x, 1)
     check_vector("gamma", gamma, x.shape[-1])
     check_vector("beta", beta, x.shape[-1])
     ### BEGIN SOLUTION
@@ -291,7 +303,8 @@ print("beside it     ", (small / (small.std() + 1e-5)).round(3))
 def dropout(x, rate, rng):
     """While training, set each number to 0 with chance `rate`, and enlarge the others so that the mean stays.
 
-    x: any shape. rate: at least 0, below 1. rng: a np.random.Generator; None means: not training, x comes back.
+    x: any shape. rate: a Python number, at least 0, below 1.
+    rng: a np.random.Generator; None means: not training, x comes back.
     Returns the shape of x. Raises ValueError for another rate.
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
@@ -371,6 +384,8 @@ def transformer_block(x, params, n_heads, mask=None, pre_norm=False, activation=
     Source: Vaswani et al., "Attention is all you need", 2017, sections 3.1 and 5.4; pre-norm: Xiong et al., "On layer
     normalization in the Transformer architecture", 2020.
     """
+    check_block(x, params, n_heads, mask, rate)
+
     def attend(x):
         output, weights = multi_head_attention(x, x, **params["attention"], n_heads=n_heads, mask=mask)
         if record is not None:
@@ -516,12 +531,12 @@ figures.stream_widget(transformer_block, rng.standard_normal((6, D)), small_bloc
 #
 # ## 7. What you built, on something real
 #
-# | | formula | takes, returns |
+# | | formula | takes and returns |
 # |---|---|---|
-# | `feed_forward(x, W_1, b_1, W_2, b_2, activation)` | $\mathrm{activation}(x W_1 + b_1) W_2 + b_2$ | (..., T, D), the same |
-# | `layer_norm(x, gamma, beta, eps)` | $\gamma (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$ | (..., D), the same |
-# | `dropout(x, rate, rng)` | 0, or $x / (1 - \mathrm{rate})$ | any shape, the same |
-# | `transformer_block(x, params, n_heads, ...)` | look around, then think | (..., T, D), the same |
+# | `feed_forward(x, W_1, b_1, W_2, b_2, activation)` | $\mathrm{activation}(x W_1 + b_1) W_2 + b_2$ | (..., T, D) |
+# | `layer_norm(x, gamma, beta, eps)` | $\gamma (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$ | (..., D) |
+# | `dropout(x, rate, rng)` | 0, or $x / (1 - \mathrm{rate})$ | any shape |
+# | `transformer_block(x, params, n_heads, ...)` | look around, then think | (..., T, D) |
 #
 # The stack of the smallest GPT-2: twelve pre-norm blocks, D = 768, 12 heads, F = 3,072 (Radford et al., 2019), with
 # random weights, on your code.

@@ -90,7 +90,8 @@ def torch_block(F, x, W_Q, W_K, W_V, W_O, W_1, b_1, W_2, b_2, gamma_1, beta_1, g
     layer = torch.nn.TransformerEncoderLayer(x.shape[-1], n_heads, len(b_1), dropout=0, norm_first=pre_norm,
                                              activation=activations[activation], batch_first=True, dtype=x.dtype)
     layer.load_state_dict({
-        "self_attn.in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T]), "self_attn.in_proj_bias": x.new_zeros(3 * len(b_2)),
+        "self_attn.in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T]),
+        "self_attn.in_proj_bias": x.new_zeros(3 * len(b_2)),
         "self_attn.out_proj.weight": W_O.T, "self_attn.out_proj.bias": x.new_zeros(len(b_2)),
         "linear1.weight": W_1.T, "linear1.bias": b_1, "linear2.weight": W_2.T, "linear2.bias": b_2,
         "norm1.weight": gamma_1, "norm1.bias": beta_1, "norm2.weight": gamma_2, "norm2.bias": beta_2})
@@ -156,8 +157,8 @@ def inputs_of_block(rng):
     x = rng.standard_normal((3, 5, 8))
     flat = np.where(np.arange(5)[:, None] == 2, 0.5, x)         # one row is constant: its variance is 0
     gamma, beta = rng.standard_normal((2, 8))
-    for name, x_in, eps in (("usual", x, 1e-5), ("constant-row", flat, 1e-5), ("large-eps", x, 0.1), ("no-eps", x, 0.0)):
-        yield "layer_norm", name, {"x": x_in, "gamma": gamma, "beta": beta, "eps": eps}
+    for name, rows, eps in (("usual", x, 1e-5), ("constant-row", flat, 1e-5), ("large-eps", x, 0.1), ("no-eps", x, 0.)):
+        yield "layer_norm", name, {"x": rows, "gamma": gamma, "beta": beta, "eps": eps}
     yield "gelu", "usual", {"x": rng.standard_normal((3, 4))}
     yield "gelu", "far-out", {"x": np.linspace(-8, 8, 65)}
 

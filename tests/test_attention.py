@@ -205,6 +205,15 @@ def test_without_positions_the_same_word_is_the_same_wherever_it_stands():
     assert not np.allclose(output[1], output[0], atol=0.1)
 
 
+def test_it_is_so_to_the_bit_where_all_rows_are_added_up_in_one_order():
+    """float16 is multiplied by NumPy's own loop; BLAS may add up two rows of a product in different orders."""
+    x, W = the_cat_sat_on_the_mat()
+    output, weights = self_attention(x.astype(np.float16), *W.astype(np.float16))
+    assert output.dtype == np.float16
+    assert np.array_equal(output[4], output[0]) and np.array_equal(weights[4], weights[0])
+    assert not np.array_equal(output[1], output[0])
+
+
 def test_with_positions_the_same_word_is_another_in_another_place():
     x, W = the_cat_sat_on_the_mat()
     output, weights = self_attention(x + positional_encoding(6, 8), *W)
@@ -265,7 +274,7 @@ def mask_of(*shape):
 attend = scaled_dot_product_attention
 X, W_2, W_3 = shaped(2, 5, 4), shaped(4, 2), shaped(4, 3)
 STACK = shaped(2, 2, 5, 4)       # with as many heads as sentences
-ROWS = "must have shape (..., length, size), with at least one row; got"
+ROWS = "must have shape (..., length, size), neither of them 0; got"
 BOOL = "mask must be an array of bool, True where a query may look; got"
 FIT = "mask must have the shape (T, S) = (5, 5), or 3 axes, each of size 1 or as in (2, 5, 5); got"
 
@@ -314,3 +323,20 @@ FIT = "mask must have the shape (T, S) = (5, 5), or 3 axes, each of size 1 or as
 def test_bad_input_is_an_error_that_says_what_is_wrong_before_any_work(f, arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         f(*arguments)
+
+
+def test_ids_of_a_padding_mask_may_be_a_list():
+    assert padding_mask([[1, 0]], 0).tolist() == [[[[True, False]]]]
+
+
+def test_values_with_more_leading_axes_do_not_let_a_mask_enlarge_the_scores():
+    q, v = np.ones((5, 4)), np.ones((3, 5, 4))
+    assert scaled_dot_product_attention(q, q, v)[0].shape == (3, 5, 4)
+    with pytest.raises(ValueError, match="mask must have the shape"):
+        scaled_dot_product_attention(q, q, v, np.ones((3, 5, 5), bool))
+
+
+@pytest.mark.parametrize("x", [np.ones(4), np.ones((0, 4))])
+def test_causal_attention_names_x_where_it_has_no_words(x):
+    with pytest.raises(ValueError, match="x must have shape"):
+        causal_attention(x, *np.ones((3, 4, 2)))

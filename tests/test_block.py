@@ -379,8 +379,9 @@ def shaped(*shape):
 X, RNG = shaped(2, 5, 4), np.random.default_rng(0)
 
 
-def block(shape=(2, 5, 4), n_heads=2, mask=None, rate=0.0, **parts):
-    return transformer_block(np.zeros(shape), init_block(RNG, 4, 2, 6) | parts, n_heads, mask, rate=rate)
+def block(shape=(2, 5, 4), n_heads=2, mask=None, rate=0.0, record=None, **parts):
+    params = init_block(RNG, 4, 2, 6) | parts
+    return transformer_block(np.zeros(shape), params, n_heads, mask, rate=rate, record=record)
 
 
 @pytest.mark.parametrize("call, message", [
@@ -399,6 +400,8 @@ def block(shape=(2, 5, 4), n_heads=2, mask=None, rate=0.0, **parts):
     (lambda: dropout(X, 1, RNG), "rate must be at least 0 and below 1; got 1"),
     (lambda: dropout(X, 1.5, RNG), "rate must be at least 0 and below 1; got 1.5"),
     (lambda: dropout(X, math.nan, RNG), "rate must be at least 0 and below 1; got nan"),
+    (lambda: dropout(X, "0.1", RNG), "rate must be at least 0 and below 1; got '0.1'"),
+    (lambda: layer_norm(np.float64(1), X, X), "x must have at least 1 axis; got shape ()"),
     (lambda: dropout(X, 1.0, None), "rate must be at least 0 and below 1; got 1.0"),
     (lambda: init_feed_forward(RNG, 0, 4), "d_model must be a whole number, at least 1; got 0"),
     (lambda: init_feed_forward(RNG, 4, 2.5), "d_ff must be a whole number, at least 1; got 2.5"),
@@ -412,20 +415,35 @@ def test_bad_input_is_an_error_that_says_what_is_wrong_before_any_work(call, mes
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: block(shape=(4,)), "x must have shape (..., length, size), with at least one row; got (4,)"),
-    (lambda: block(shape=(2, 0, 4)), "x must have shape (..., length, size), with at least one row; got (2, 0, 4)"),
+    (lambda: block(shape=(4,)), "x must have shape (..., length, size), neither of them 0; got (4,)"),
+    (lambda: block(shape=(2, 0, 4)), "x must have shape (..., length, size), neither of them 0; got (2, 0, 4)"),
     (lambda: block(shape=(2, 5, 3)), "W_Q must have shape (3, n_out), a row for each input; got (4, 4)"),
     (lambda: block(n_heads=3), "the columns of W_Q must be divisible by n_heads = 3; got 4"),
     (lambda: block(mask=np.ones((2, 5, 5), bool)),
      "mask must have the shape (T, S) = (5, 5), or 4 axes, each of size 1 or as in (2, 2, 5, 5); got (2, 5, 5)"),
     (lambda: block(mask=np.ones((5, 5))),
      "mask must be an array of bool, True where a query may look; got dtype float64"),
-    (lambda: block(norm_1=init_layer_norm(3)), "gamma must have shape (4,), the size of x's last axis; got (3,)"),
-    (lambda: block(norm_2=init_layer_norm(3)), "gamma must have shape (4,), the size of x's last axis; got (3,)"),
+    (lambda: block(norm_1=init_layer_norm(3)),
+     "gamma of norm_1 must have shape (4,), the size of x's last axis; got (3,)"),
+    (lambda: block(norm_2=init_layer_norm(3)),
+     "gamma of norm_2 must have shape (4,), the size of x's last axis; got (3,)"),
     (lambda: block(feed_forward=init_feed_forward(RNG, 3, 6)),
      "W_1 must have shape (4, n_out), a row for each input; got (3, 6)"),
     (lambda: block(rate=1.0), "rate must be at least 0 and below 1; got 1.0"),
+    (lambda: block(attention=init_block(RNG, 4, 2, 6)["attention"] | {"W_O": np.ones((4, 1))}),
+     "W_O must have 4 columns, as x has, to be added to it; got shape (4, 1)"),
+    (lambda: block(feed_forward=init_feed_forward(RNG, 4, 6) | {"W_2": np.ones((6, 1)), "b_2": np.zeros(1)}),
+     "W_2 must have 4 columns, as x has, to be added to it; got shape (6, 1)"),
+    (lambda: transformer_block(X, {"attention": {}, "norm_1": {}, "norm_2": {}}, 2), "feed_forward is missing"),
 ])
 def test_a_block_says_what_is_wrong_as_its_parts_do(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 1.5}, {"norm_2": init_layer_norm(3)}])
+def test_a_block_refuses_before_any_work(wrong):
+    record = {}
+    with pytest.raises(ValueError):
+        block(record=record, **wrong)
+    assert not record

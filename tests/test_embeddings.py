@@ -165,3 +165,11 @@ TABLE, VOCABULARY = np.ones((6, 3)), Vocabulary(["a", "b"])
 def test_bad_input_is_an_error_that_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_words_may_come_one_by_one():
+    assert len(Vocabulary(word for word in ["a", "b"])) == 6
+
+
+def test_one_id_is_decoded_too():
+    assert Vocabulary(["a"]).decode(np.int64(4)) == "a"

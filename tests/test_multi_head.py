@@ -209,7 +209,7 @@ def shaped(*shape):
 
 
 X, W, W_BACK = shaped(2, 5, 4), shaped(4, 6), shaped(6, 4)
-ROWS = "must have shape (..., length, size), with at least one row; got"
+ROWS = "must have shape (..., length, size), neither of them 0; got"
 FIT = "mask must have the shape (T, S) = (5, 5), or 4 axes, each of size 1 or as in (2, 2, 5, 5); got"
 
 
@@ -243,6 +243,10 @@ def attend(x=X, memory=X, W_Q=W, W_K=W, W_V=W, W_O=W_BACK, n_heads=2, mask=None)
     (lambda: linear(X, W, shaped(1)), "b must have shape (6,), a number for each output; got (1,)"),
     (lambda: linear(X, W, shaped(5, 6)), "b must have shape (6,), a number for each output; got (5, 6)"),
     (lambda: split_heads(X, 3), "the last axis of x must be divisible by n_heads = 3; got 4"),
+    (lambda: split_heads(shaped(4), 2), "x must have at least 2 axes; got shape (4,)"),
+    (lambda: merge_heads(shaped(3, 4)), "x must have at least 3 axes; got shape (3, 4)"),
+    (lambda: linear(np.float64(1), W), "x must have at least 1 axis; got shape ()"),
+    (lambda: init_linear(None, 0, 0), "n_in must be a whole number, at least 1; got 0"),
     (lambda: split_heads(X, 0), "n_heads must be a whole number, at least 1; got 0"),
     (lambda: init_multi_head(None, 6, 4), "d_model must be divisible by n_heads = 4; got 6"),
     (lambda: init_multi_head(None, 6, 4, d_k=2), "d_model must be divisible by n_heads = 4; got 6"),

@@ -2,6 +2,8 @@
 
 They look at shapes alone, never at the numbers of what may be differentiated.
 """
+import numbers
+
 import numpy as np
 
 
@@ -25,12 +27,14 @@ def check_ids(name, ids, n_vocab=None):
 
 
 def check_words(name, words):
-    """A sequence of words: no spaces in them, none empty."""
+    """Words: no spaces in them, none empty. Returns them as a list."""
     if isinstance(words, str):
         raise ValueError(f"{name} must be a list of words; got one text, {words[:20]!r}. Split it: text.split()")
+    words = list(words)
     for word in words:
         if not isinstance(word, str) or word.split() != [word]:
             raise ValueError(f"{name} must be words without spaces; got {word!r}")
+    return words
 
 
 def check_texts(name, text):
@@ -74,10 +78,16 @@ def check_bool(mask):
         raise ValueError(f"mask must be an array of bool, True where a query may look; got {kind}")
 
 
+def check_axes(name, x, least):
+    """An array of at least so many axes."""
+    if len(x.shape) < least:
+        raise ValueError(f"{name} must have at least {least} {'axis' if least == 1 else 'axes'}; got shape {x.shape}")
+
+
 def check_sequence(name, x):
-    """(..., length, size), with at least one row."""
-    if len(x.shape) < 2 or x.shape[-2] < 1:
-        raise ValueError(f"{name} must have shape (..., length, size), with at least one row; got {x.shape}")
+    """(..., length, size), neither of them 0."""
+    if len(x.shape) < 2 or 0 in x.shape[-2:]:
+        raise ValueError(f"{name} must have shape (..., length, size), neither of them 0; got {x.shape}")
 
 
 def leading(**arrays):
@@ -97,9 +107,9 @@ def check_attention(q, k, v, mask=None):
         raise ValueError(f"k must have rows as long as those of q, d_k = {q.shape[-1]}; got shape {k.shape}")
     if k.shape[-2] != v.shape[-2]:
         raise ValueError(f"v must have one row for each key, S = {k.shape[-2]}; got shape {v.shape}")
-    scores = *leading(q=q, k=k, v=v), q.shape[-2], k.shape[-2]
+    leading(q=q, k=k, v=v)
     if mask is not None:
-        check_mask(mask, scores)
+        check_mask(mask, (*leading(q=q, k=k), q.shape[-2], k.shape[-2]))
 
 
 def check_projections(x, memory, W_Q, W_K, W_V, mask=None, heads=()):
@@ -123,6 +133,26 @@ def check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     check_linear(W_V.shape[1], W_O, names=("W_O", ""))
 
 
+def check_block(x, params, n_heads, mask, rate):
+    """The parameters of a block, as init_block draws them, for x (..., T, D)."""
+    check_sequence("x", x)
+    missing = {"attention", "norm_1", "feed_forward", "norm_2"} - set(params)
+    if missing:
+        raise ValueError(f"params must hold attention, norm_1, feed_forward and norm_2; {min(missing)} is missing")
+    attention, feed = params["attention"], params["feed_forward"]
+    check_multi_head(x, x, **attention, n_heads=n_heads, mask=mask)
+    check_linear(x.shape[-1], feed["W_1"], feed["b_1"], ("W_1", "b_1"))
+    check_linear(feed["W_1"].shape[1], feed["W_2"], feed["b_2"], ("W_2", "b_2"))
+    for name, W in (("W_O", attention["W_O"]), ("W_2", feed["W_2"])):
+        if W.shape[1] != x.shape[-1]:
+            raise ValueError(f"{name} must have {x.shape[-1]} columns, as x has, to be added to it; "
+                             f"got shape {W.shape}")
+    for norm in ("norm_1", "norm_2"):
+        for name, vector in params[norm].items():
+            check_vector(f"{name} of {norm}", vector, x.shape[-1])
+    check_rate("rate", rate)
+
+
 def check_linear(n_in, W, b=None, names=("W", "b")):
     """W (n_in, n_out) and b (n_out,). n_in: the size of the rows that W is applied to."""
     if len(W.shape) != 2 or W.shape[0] != n_in:
@@ -140,7 +170,7 @@ def check_heads(name, size, n_heads):
 
 def check_rate(name, rate):
     """A share that may be dropped: 0 <= rate < 1."""
-    if not 0 <= rate < 1:
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
         raise ValueError(f"{name} must be at least 0 and below 1; got {rate!r}")
 
 

@@ -228,6 +228,12 @@ class AlwaysABatch(InParts):
         return super().encode([text] if isinstance(text, str) else text)
 
 
+@VOCABULARY.mistake("You return a list. Make an array of it: `np.array`.")
+class AListOfOneText(InParts):
+    def encode(self, text):
+        return self.row(text)
+
+
 @VOCABULARY.mistake("You encode one text only. `text` may be a list of texts as well, and a list has no `split`: ask "
                     "`isinstance(text, str)` first.")
 class OneTextOnly(InParts):
@@ -400,6 +406,11 @@ class EncodeWithoutSelf(InParts):
 class DictCalled(InParts):
     def one(self, word):
         return self.ids(word)
+
+
+for wrong, sentence in list(VOCABULARY.mistakes):           # the same in an answer that does not know of lists yet
+    if {"one", "row"} & set(vars(wrong)):
+        VOCABULARY.mistake(sentence)(type(f"{wrong.__name__}AndNoLists", (OneTextOnly, wrong), {}))
 
 
 @VOCABULARY.alternative
