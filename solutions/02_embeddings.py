@@ -65,10 +65,12 @@ from scratchformer_lib.support.arguments import check_count, check_ids, check_te
 # a word to its id, `self.unk_id` and `self.pad_id` are the ids of `<UNK>` and `<PAD>`.
 #
 # - For a text, it returns its ids as a NumPy array of whole numbers, shape (T,). Words are what stands between spaces,
-#   however many spaces those are. With the vocabulary of the table, `encode("the cat sat")` gives `[4, 5, 6]`, and
+#   however many spaces those are; they are taken as they stand, so *The* is not *the*, and `<START>` is a word like any
+#   other. Nothing is added. With the vocabulary of the table, `encode("the cat sat")` gives `[4, 5, 6]`, and
 #   `encode("the dog sat")` gives `[4, 3, 6]`: *dog* is unknown.
 # - For a list of B texts it returns a rectangle, (B, T), with T the length of the longest text. Shorter texts are
-#   filled up with `<PAD>` at the end. `encode(["the cat sat", "the mat"])` gives `[[4, 5, 6], [4, 8, 0]]`.
+#   filled up with `<PAD>` at the end. `encode(["the cat sat", "the mat"])` gives `[[4, 5, 6], [4, 8, 0]]`. A list of
+#   one text gives (1, T).
 #
 # It took us five lines.
 #
@@ -432,7 +434,8 @@ print("halves     ", halves(3, 4)[1].round(3))
 # blocks along its diagonal, one for each pair.
 #
 # **Exercise 2.4.** Write `shift_matrix(k, d_model, dtype=np.float32)`. It returns $M_k$, of shape (D, D) and the given
-# dtype. D is even, so that every sine has its cosine; `k` may be negative, or 0.
+# dtype. D is even, so that every sine has its cosine; `k` may be negative, or 0. Compute the angles in float64, as
+# before.
 #
 # - `shift_matrix(0, 4)` is the identity.
 # - `shift_matrix(1, 2)` gives `[[0.540, -0.841], [0.841, 0.540]]`.

@@ -108,7 +108,7 @@ for drink, share in zip(drinks, vectors.mean(axis=0), strict=True):
 # The query points most in the direction of cleo's key, so most of the answer is cleo's value.
 #
 # **Exercise 3.1.** Write `soft_lookup(query, keys, values)`. It takes one query (d,), S keys (S, d) and S values (S,
-# d_v), and returns the blend, (d_v,).
+# d_v), and returns the blend, (d_v,). The scores are the dot products as they are.
 #
 # With the numbers above and `values = np.array([[10.0], [20.0], [30.0]])` it gives `[24.205]`. It took us one line.
 #
@@ -268,7 +268,8 @@ for d in (4, 64, 512):
 # - q (..., T, d_k), k (..., S, d_k) and v (..., S, d_v) may have any number of axes in front, which are stacks of
 #   sentences: for a batch, (B, T, d_k). `output` is (..., T, d_v) and `weights` (..., T, S).
 # - `mask` is None or an array of bool, (T, S) or with as many axes as the scores; True where a query may look. Weights
-#   that are masked are exactly 0, and the others of their row add up to 1; a row that may look at nothing is all 0.
+#   that are masked are exactly 0, and the others of their row add up to 1; a row that may look at nothing is all 0. All
+#   this holds for large scores too, also where the mask forbids the largest.
 # - float32 in, float32 out. NumPy's `np.sqrt(4)` is a float64 and makes everything float64 that it touches;
 #   `math.sqrt(4)` is a plain Python number and does not.
 # - By hand, with d_k = 4:
@@ -435,8 +436,9 @@ print("to the bit the same:", np.array_equal(output[0], output[4]),
       "  largest difference:", np.abs(output[0] - output[4]).max())
 
 # %% [markdown]
-# Not at all, to the last bit. Both ask the same question, find the same keys, and blend the same values. (Should yours say False, look at the difference: a processor may add up two rows of one product in different orders, and then the last digit differs.) And if you
-# shuffle the words, the outputs are shuffled in the same way, and nothing else happens:
+# Not at all, to the last bit. Both ask the same question, find the same keys, and blend the same values. (Should yours
+# say False, look at the difference: a processor may add up two rows of one product in different orders, and then the
+# last digit differs.) And if you shuffle the words, the outputs are shuffled in the same way, and nothing else happens:
 
 # %%
 shuffle = rng.permutation(len(words))
@@ -575,15 +577,16 @@ figures.blindness_picture(orders, np.array(rows))
 # ids.
 #
 # **Exercise 3.5.** Write `padding_mask(ids, pad_id)`. It takes a batch of ids (B, S) and returns an array of bool of
-# shape (B, 1, 1, S): True where there is a word, False where there is padding. Which number stands for padding is an
-# argument.
+# shape (B, 1, 1, S): True where there is a word, False where there is padding, wherever that is. Which number stands
+# for padding is an argument. Without a batch, (S,) becomes (1, 1, S).
 #
 # The two axes of size 1 make it fit scores of shape (B, H, T, S), which come in chapter 04: H heads and T queries all
 # have the same padding. It took us one line.
 #
 # <details><summary>Hint</summary>
 #
-# A comparison gives bools. `[:, None]` puts in a new axis of size 1; how many do you need, and where?
+# A comparison gives bools. Indexing with `None` puts in a new axis of size 1; `x[..., None, :]` puts it before the last
+# one, however many there are in front. How many do you need?
 #
 # </details>
 
@@ -670,7 +673,8 @@ print("padded places, the same:                 ", np.array_equal(tame[1, 3:], t
 # | W_K (D, d_position) | 0 | identity |
 # | W_V (D, d_word) | identity | 0 |
 #
-# *Sharpness* is a factor on all scores: neighboring positions are much alike, and softmax should choose one of them.
+# *Sharpness* is a factor on all scores (with 0, all are equal): neighboring positions are much alike, and softmax
+# should choose one of them.
 #
 # **Exercise 3.6.** Write `previous_word_head(d_word, d_position, sharpness=100.0)`. It returns the three matrices `W_Q,
 # W_K, W_V` of the table, with D = d_word + d_position. `shift_matrix(k, d_model)` of chapter 02 is there. Every
@@ -731,7 +735,7 @@ figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_wor
 #
 # | | formula | returns |
 # |---|---|---|
-# | `scaled_dot_product_attention(q, k, v, mask)` | softmax of $q k^\mathsf{T} / \sqrt{d_k}$, times v | (..., T, d_v), (..., T, S) |
+# | `scaled_dot_product_attention(q, k, v)` | softmax of $q k^\mathsf{T} / \sqrt{d_k}$, times v | (..., T, d_v), (..., T, S) |
 # | `self_attention(x, W_Q, W_K, W_V, mask)` | $q, k, v = x W_Q, x W_K, x W_V$ | (..., T, d_v), (..., T, T) |
 # | `causal_mask(length)` | $j \le i$ | (T, T) |
 # | `padding_mask(ids, pad_id)` | id is not padding | (B, 1, 1, S) |

@@ -249,7 +249,8 @@ def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
 #
 # **Exercise 4.3.** Write `multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None)`. It takes x (..., T,
 # D) and memory (..., S, D) and returns two things: the output (..., T, D), and the weights of all heads (..., H, T, S).
-# No loop over the heads: your attention takes stacks. The mask is handed on as it is. It took us five lines.
+# No loop over the heads: your attention takes stacks. The mask is handed on as it is. d_k, d_v and D need not have to
+# do with each other; what is divided evenly among the heads are the columns of the matrices. It took us five lines.
 #
 # <details><summary>Hint: the plan</summary>
 #
@@ -342,8 +343,8 @@ except ValueError as error:
 # that training may choose.)
 #
 # **Exercise 4.4.** Write `count_parameters(d_model, n_heads, d_k=None, d_v=None)`. It returns how many numbers W_Q,
-# W_K, W_V and W_O have together, computed from the sizes alone. Where d_k or d_v is not given, it is D / H; these two
-# lines are there already. `count_parameters(4, 2)` is 64. It took us one line.
+# W_K, W_V and W_O have together (there are no biases), a whole number computed from the sizes alone. Where d_k or d_v
+# is not given, it is D / H; these two lines are there already. `count_parameters(4, 2)` is 64. It took us one line.
 #
 # <details><summary>Hint</summary>
 #

@@ -192,14 +192,14 @@ figures.reach_picture(reach, words)
 # Then each of the D columns is stretched by a number $\gamma$ and moved by a number $\beta$, which training may choose:
 #
 # $$\mathrm{LayerNorm}(x) = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
-# \qquad \mu = \frac{1}{D} \sum_i x_i
-# \qquad \sigma^2 = \frac{1}{D} \sum_i (x_i - \mu)^2$$
+# \qquad \mu = \frac{1}{D} \sum_i x_i \qquad \sigma^2 = \frac{1}{D} \sum_i (x_i - \mu)^2$$
 #
 # The small $\epsilon$, under the root, is there for vectors whose entries are all the same: their variance is 0.
 #
 # **Exercise 5.2.** Write `layer_norm(x, gamma, beta, eps=1e-5)`. It takes x (..., D), gamma (D,) and beta (D,), and
 # returns (..., D). Mean and variance are taken over the last axis, for each vector by itself; the variance is the mean
-# of the squares, as in the formula.
+# of the squares, as in the formula. Subtract the mean before you square: large vectors, with entries around 100,000,
+# must work too.
 #
 # With gamma 1 and beta 0, `[1.0, 2.0, 3.0, 6.0]` becomes `[-1.069, -0.535, 0, 1.604]`. It took us three lines.
 #
@@ -285,9 +285,10 @@ print("beside it     ", (small / (small.std() + 1e-5)).round(3))
 # 0.5: from (1, 2, 3, 4) may come (2, 0, 6, 0), or (0, 4, 0, 8). The average over many draws is (1, 2, 3, 4) again.
 #
 # **Exercise 5.3.** Write `dropout(x, rate, rng)`. It takes x of any shape and returns the same shape: every entry is
-# either 0, with the chance `rate`, each by itself, or x / (1 - rate). Draw with `rng`, a `np.random.Generator`:
-# `rng.random(x.shape)` gives numbers between 0 and 1. Where `rng` is None we are not training, and x comes back as it
-# is; so it does for a rate of 0. float32 stays float32.
+# either 0, with the chance `rate`, each by itself, or x / (1 - rate). Draw with `rng`, a `np.random.Generator`, and
+# nothing else: `rng.random(x.shape)` gives numbers between 0 and 1. (Zeros and ones, as `rng.binomial` draws them, are
+# whole numbers of 64 bits, and a float32 times those is a float64.) Where `rng` is None we are not training, and x
+# comes back as it is; so it does for a rate of 0. float32 stays float32.
 #
 # It took us four lines.
 #
@@ -362,7 +363,8 @@ figures.block_picture()
 # **Exercise 5.4.** Complete `transformer_block`. Its parameters come as a dict of four dicts. Three little functions
 # are given inside it: `attend(x)`, `think(x)`, each with its dropout, and `norm(x, "norm_1")` or `norm(x, "norm_2")`.
 # What is left for you are the two formulas: pre-norm if `pre_norm` is true, else post-norm. Call `attend` and `think`
-# once each, in this order, since they draw random numbers. It took us five lines.
+# once each, in this order, since they draw random numbers; they return the output alone, and have dropped already. It
+# took us five lines.
 #
 # <details><summary>Hint</summary>
 #

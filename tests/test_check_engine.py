@@ -355,3 +355,24 @@ def test_the_solution_is_shown_by_function_and_by_name(capsys):
         assert "def softmax(x, axis=-1):" in text and "SOLUTION" not in text
     solution("nonsense")
     assert "There is no exercise called nonsense" in capsys.readouterr().out
+
+
+def test_functions_on_a_card_are_called_by_their_names():
+    exercise_ = reference("checks").exercises("05")["feed_forward"]
+    found = exercise.judge(exercise_, lambda x, W_1, b_1: x)
+    text = str(checker.card_of(found, lambda x, W_1, b_1: x))
+    assert "b_2, activation=gelu)" in text and " at 0x" not in text
+
+
+def test_a_crash_inside_a_class_names_its_line():
+    class Vocabulary(reference("checks").exercises("02")["Vocabulary"].reference):
+        def encode(self, text):
+            return np.array([self.ids[word] for word in text.split()])
+
+    found = exercise.judge(reference("checks").exercises("02")["Vocabulary"], Vocabulary)
+    assert found.attempt.error.line == "return np.array([self.ids[word] for word in text.split()])"
+
+
+def test_whole_numbers_where_bools_are_asked_hear_of_bools():
+    found = exercise.judge(reference("checks").exercises("03")["causal_mask"], lambda length: np.tri(length, dtype=int))
+    assert "expected dtype bool, got int64. True and False come from" in found.difference.text

@@ -139,8 +139,9 @@ def other_defaults(found, f):
     except (TypeError, ValueError):
         return []
     asked = inspect.signature(found.exercise.reference).parameters
-    return [f"Your default is `{name}={mine[name].default}`; the exercise gives `{name}={asked[name].default}`."
-            for name in asked if name in mine and repr(mine[name].default) != repr(asked[name].default)
+    return [f"Your default is `{name}={in_code(mine[name].default)}`; the exercise gives "
+            f"`{name}={in_code(asked[name].default)}`."
+            for name in asked if name in mine and in_code(mine[name].default) != in_code(asked[name].default)
             and inspect.Parameter.empty not in (mine[name].default, asked[name].default)]
 
 
@@ -154,18 +155,25 @@ def arity_line(found, f):
         signature.bind(*found.case.args, **found.case.options)
     except TypeError:
         asked = inspect.signature(found.exercise.reference)
-        return (f"It is called as `{call_text(found).strip('`')}`, and yours takes `{signature}`. Keep the parameters "
-                f"that the exercise gives: `{found.exercise.name}{asked}`.")
+        return (f"It is called as {call_text(found)}, and yours takes `{in_code(signature)}`. Keep the parameters "
+                f"that the exercise gives: `{found.exercise.name}{in_code(asked)}`.")
     return ""
 
 
 def call_text(found):
     names = exercise.parameter_names(found.exercise.reference, found.case)
     values = [*found.case.args, *found.case.options.values()]
-    shown = [name if isinstance(value, np.ndarray) else repr(value) for name, value in zip(names, values, strict=True)]
+    shown = [name if isinstance(value, np.ndarray) else in_code(value)
+             for name, value in zip(names, values, strict=True)]
     shown = [f"{name}={text}" if name in found.case.options else text
              for name, text in zip(names, shown, strict=True)]
     return f"`{found.exercise.name}({', '.join(shown)})`"
+
+
+def in_code(value):
+    """A value or a signature as one would write it: functions by their names."""
+    text = str(value) if isinstance(value, inspect.Signature) else repr(value)
+    return re.sub(r"<function (?:\w+\.|<locals>\.)*(\w+) at 0x\w+>", r"\1", text)
 
 
 def input_text(found):

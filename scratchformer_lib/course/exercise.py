@@ -142,9 +142,10 @@ def failure(error, f):
         message = "" if isinstance(error, TimedOut) else str(error)
     except Exception:                   # an exception of the answer's own, with a broken __str__
         message = ""
-    code = getattr(inspect.unwrap(f) if callable(f) else f, "__code__", None)
+    parts = vars(f).values() if inspect.isclass(f) else [inspect.unwrap(f) if callable(f) else f]
+    files = {part.__code__.co_filename for part in parts if hasattr(part, "__code__")}
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    own = [frame for frame in frames if frame.filename in files]
     line = linecache.getline(own[-1].filename, own[-1].lineno).strip() if own else ""
     return Failure(type(error).__name__, message, line)
 
@@ -286,6 +287,9 @@ def compare(expected, got, axes="", where=""):
 
     Values come before the dtype: whoever took the mean of integers needs to hear of the mean, not of float64.
     """
+    if isinstance(expected, np.ndarray) and isinstance(got, np.ndarray) and expected.dtype == got.dtype \
+            and expected.dtype.kind in "biuf" and np.array_equal(expected, got):
+        return None                     # the usual case: an argument that nobody changed
     if isinstance(expected, (tuple, list, dict)):
         return compare_trees(expected, got, axes, where)
     if not isinstance(expected, (np.ndarray, np.generic, int, float, complex)):
@@ -316,6 +320,8 @@ def about_dtype(expected, got):
     if expected == np.float32 and got == np.float64:
         return (". The numbers are right, but float64 takes a big model twice the time and memory. Something in your "
                 "function makes it: a dtype you ask for, or `np.zeros(n)`, which is float64 unless you name a dtype")
+    if expected.kind == "b":
+        return ". True and False come from a comparison, or from `dtype=bool`"
     return ". Whole numbers cannot hold fractions: leave the dtype away" if got.kind in "iu" else ""
 
 

@@ -26,6 +26,9 @@ TWICE = ("Your waves slow down twice as fast: the exponent was doubled twice. It
          "column/D for the *even column* that the pair starts with.")
 HALF = ("Your waves slow down half as fast: the exponent lacks its factor 2. For pair i it is 2i/D; for an even column "
         "it is column/D.")
+SMALL = ("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and the angle is "
+         "that far off. Compute in float64, and convert at the end.")
+DEGREES = "The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the angle as it is."
 BACKWARDS = ("Your matrix moves k steps back. The positions stand on the left, `pe @ matrix`, so the sine's new value "
              "is made by the first *column*: cos of the angle on top, sin below.")
 
@@ -53,12 +56,12 @@ def vocabulary_inputs():
         ("a word that it does not know", "the dog sat"),
         ("more than one space", "  the   cat sat "),
         ("other spellings, which are other words", "The cat sat on Mat."),
-        ("special words", "<START> the mat <END>"),
+        ("special words", "<START> the dog <END>"),
         ("one word", "mat"),
         ("a longer and a shorter text", ["the cat sat", "mat"]),
         ("three texts, the longest last", ["on mat", "dog", "the cat sat on the mat"]),
         ("texts of the same length", ["the cat", "on mat"]),
-        ("a list of one text", ["the cat sat"]),
+        ("a list of one text", ["the dog sat"]),
     ]
     return [Encoding(f"{title}, `encode({text!r})`", (list(WORDS),), axes="T" if isinstance(text, str) else "B T",
                      text=text) for title, text in cases]
@@ -669,7 +672,7 @@ def positional_encoding_inputs():
         Case("one wave", (3, 1), axes="T D"),
         Case("one position", (1, 6), axes="T D"),
         Case("an odd number of waves in float64", (6, 9), {"dtype": np.float64}, axes="T D"),
-        Case("large positions", (3000, 16), axes="T D"),
+        Case("large positions", (1200, 16), axes="T D"),
     ]
 
 
@@ -689,6 +692,14 @@ def waves(angle, dtype=np.float32):
 def even(d_model):
     """Columns, rounded down to even ones."""
     return np.arange(d_model) // 2 * 2
+
+
+def in_float64(wrong):
+    """The same mistake in an answer that does not use its argument dtype yet."""
+    def answer(first, d_model, dtype=np.float32):
+        return wrong(first, d_model, np.float64)
+    answer.__name__ = f"{wrong.__name__}_in_float64"
+    return answer
 
 
 @POSITIONAL_ENCODING.mistake("All sines stand left and all cosines right. They take turns: columns 0, 2, 4 are sines, "
@@ -803,14 +814,12 @@ def with_a_batch(length, d_model, dtype=np.float32):
     return positional_encoding(length, d_model, dtype)[None]
 
 
-@POSITIONAL_ENCODING.mistake("The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the "
-                             "angle as it is.")
+@POSITIONAL_ENCODING.mistake(DEGREES)
 def in_degrees(length, d_model, dtype=np.float32):
     return waves(np.deg2rad(angles(length, even(d_model) / d_model)), dtype)
 
 
-@POSITIONAL_ENCODING.mistake("The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the "
-                             "angle as it is.")
+@POSITIONAL_ENCODING.mistake(DEGREES)
 def made_degrees(length, d_model, dtype=np.float32):
     return waves(np.rad2deg(angles(length, even(d_model) / d_model)), dtype)
 
@@ -819,6 +828,40 @@ def made_degrees(length, d_model, dtype=np.float32):
                              "those in odd ones.")
 def angles_only(length, d_model, dtype=np.float32):
     return angles(length, even(d_model) / d_model).astype(dtype)
+
+
+@POSITIONAL_ENCODING.mistake("Your slowest pair is 10000 times slower than the first. In the paper's formula it stops "
+                             "just before: the exponent is 2i/D, never 1.")
+def down_to_the_last(length, d_model, dtype=np.float32):
+    return waves(angles(length, np.arange(d_model) // 2 / max((d_model + 1) // 2 - 1, 1)), dtype)
+
+
+@POSITIONAL_ENCODING.mistake("`np.arange(length)` is a row, and a row of positions does not line up with a row of "
+                             "columns. Make it a column: `np.arange(length)[:, None]`.")
+def positions_as_a_row(length, d_model, dtype=np.float32):
+    return waves(np.arange(length) / 10000 ** (even(d_model) / d_model), dtype)
+
+
+@POSITIONAL_ENCODING.mistake("`math.sin` takes one number. `np.sin` takes a whole array.")
+def one_number_at_a_time(length, d_model, dtype=np.float32):
+    return math.sin(angles(length, even(d_model) / d_model))
+
+
+@POSITIONAL_ENCODING.mistake("The `if` asks a whole array at once whether it is even. `np.where` decides for each "
+                             "entry; or assign to `[:, 0::2]` and `[:, 1::2]`.")
+def if_of_an_array(length, d_model, dtype=np.float32):
+    angle = angles(length, even(d_model) / d_model)
+    return np.sin(angle) if np.arange(d_model) % 2 == 0 else np.cos(angle)
+
+
+@POSITIONAL_ENCODING.mistake("The array that you fill holds whole numbers, and cuts the waves down to 0 and 1. Give "
+                             "`np.zeros` the dtype that the caller asks for.")
+def whole_numbers(length, d_model, dtype=np.float32):
+    return positional_encoding(length, d_model, np.float64).astype(int)
+
+
+for wrong, sentence in list(POSITIONAL_ENCODING.mistakes):
+    POSITIONAL_ENCODING.mistake(sentence)(in_float64(wrong))
 
 
 @POSITIONAL_ENCODING.mistake("Your numbers are right and their dtype is not: the caller asks for one, and float32 if "
@@ -832,23 +875,20 @@ def always_float32(length, d_model, dtype=np.float32):
     return positional_encoding(length, d_model)
 
 
-@POSITIONAL_ENCODING.mistake("You work in the small dtype from the start. A float32 near 1000 moves in steps of "
-                             "0.00006, and the angle is that far off. Compute in float64, and convert at the end.")
+@POSITIONAL_ENCODING.mistake(SMALL)
 def small_from_the_start(length, d_model, dtype=np.float32):
     position = np.arange(length, dtype=dtype)[:, None]
     exponent = (even(d_model) / d_model).astype(dtype)
     return waves(position / np.asarray(10000, dtype) ** exponent, dtype)
 
 
-@POSITIONAL_ENCODING.mistake("You work in the small dtype from the start. A float32 near 1000 moves in steps of "
-                             "0.00006, and the angle is that far off. Compute in float64, and convert at the end.")
+@POSITIONAL_ENCODING.mistake(SMALL)
 def small_from_the_start_by_exp(length, d_model, dtype=np.float32):
     position = np.arange(length, dtype=dtype)[:, None]
     return waves(position * np.exp(even(d_model).astype(dtype) * (-math.log(10000.0) / d_model)), dtype)
 
 
-@POSITIONAL_ENCODING.mistake("You work in the small dtype from the start. A float32 near 1000 moves in steps of "
-                             "0.00006, and the angle is that far off. Compute in float64, and convert at the end.")
+@POSITIONAL_ENCODING.mistake(SMALL)
 def angles_made_small(length, d_model, dtype=np.float32):
     return waves(angles(length, even(d_model) / d_model).astype(dtype), dtype)
 
@@ -901,36 +941,6 @@ def one_wave_too_many(length, d_model, dtype=np.float32):
                              "`d_model` itself.")
 def half_rounded_down(length, d_model, dtype=np.float32):
     return waves(angles(length, np.arange(d_model) // 2 / max(d_model // 2, 1)), dtype)
-
-
-@POSITIONAL_ENCODING.mistake("Your slowest pair is 10000 times slower than the first. In the paper's formula it stops "
-                             "just before: the exponent is 2i/D, never 1.")
-def down_to_the_last(length, d_model, dtype=np.float32):
-    return waves(angles(length, np.arange(d_model) // 2 / max((d_model + 1) // 2 - 1, 1)), dtype)
-
-
-@POSITIONAL_ENCODING.mistake("`np.arange(length)` is a row, and a row of positions does not line up with a row of "
-                             "columns. Make it a column: `np.arange(length)[:, None]`.")
-def positions_as_a_row(length, d_model, dtype=np.float32):
-    return waves(np.arange(length) / 10000 ** (even(d_model) / d_model), dtype)
-
-
-@POSITIONAL_ENCODING.mistake("`math.sin` takes one number. `np.sin` takes a whole array.")
-def one_number_at_a_time(length, d_model, dtype=np.float32):
-    return math.sin(angles(length, even(d_model) / d_model))
-
-
-@POSITIONAL_ENCODING.mistake("The `if` asks a whole array at once whether it is even. `np.where` decides for each "
-                             "entry; or assign to `[:, 0::2]` and `[:, 1::2]`.")
-def if_of_an_array(length, d_model, dtype=np.float32):
-    angle = angles(length, even(d_model) / d_model)
-    return np.sin(angle) if np.arange(d_model) % 2 == 0 else np.cos(angle)
-
-
-@POSITIONAL_ENCODING.mistake("The array that you fill holds whole numbers, and cuts the waves down to 0 and 1. Give "
-                             "`np.zeros` the dtype that the caller asks for.")
-def whole_numbers(length, d_model, dtype=np.float32):
-    return positional_encoding(length, d_model, np.float64).astype(int)
 
 
 @POSITIONAL_ENCODING.alternative
@@ -1157,32 +1167,7 @@ def encoding_of_k_on_the_diagonal(k, d_model, dtype=np.float32):
     return np.diag(encoding_of_k(k, d_model, dtype))
 
 
-@SHIFT_MATRIX.mistake("Your numbers are right and their dtype is not: the caller asks for one, and float32 if nothing "
-                      "is said. `np.zeros` takes it as its second argument.")
-def shift_always_float64(k, d_model, dtype=np.float32):
-    return shift_matrix(k, d_model, np.float64)
-
-
-@SHIFT_MATRIX.mistake("You always return float32. The caller may ask for another dtype: use the argument.")
-def shift_always_float32(k, d_model, dtype=np.float32):
-    return shift_matrix(k, d_model)
-
-
-@SHIFT_MATRIX.mistake("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and "
-                      "the angle is that far off. Compute in float64, and convert at the end.")
-def shift_small_from_the_start(k, d_model, dtype=np.float32):
-    exponent = np.arange(0, d_model, 2, dtype=dtype) / np.asarray(d_model, dtype)
-    return blocks(np.asarray(k, dtype) / np.asarray(10000, dtype) ** exponent, dtype)
-
-
-@SHIFT_MATRIX.mistake("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and "
-                      "the angle is that far off. Compute in float64, and convert at the end.")
-def shift_speeds_made_small(k, d_model, dtype=np.float32):
-    return blocks(k * speeds(d_model).astype(dtype), dtype)
-
-
-@SHIFT_MATRIX.mistake("The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the angle as "
-                      "it is.")
+@SHIFT_MATRIX.mistake(DEGREES)
 def shift_in_degrees(k, d_model, dtype=np.float32):
     return blocks(np.deg2rad(k * speeds(d_model)), dtype)
 
@@ -1197,6 +1182,32 @@ def shift_whole_numbers(k, d_model, dtype=np.float32):
                       "a tuple: `np.zeros((d_model, d_model), dtype)`.")
 def shape_without_brackets(k, d_model, dtype=np.float32):
     return np.zeros(d_model, d_model)
+
+
+for wrong, sentence in list(SHIFT_MATRIX.mistakes):
+    SHIFT_MATRIX.mistake(sentence)(in_float64(wrong))
+
+
+@SHIFT_MATRIX.mistake("Your numbers are right and their dtype is not: the caller asks for one, and float32 if nothing "
+                      "is said. `np.zeros` takes it as its second argument.")
+def shift_always_float64(k, d_model, dtype=np.float32):
+    return shift_matrix(k, d_model, np.float64)
+
+
+@SHIFT_MATRIX.mistake("You always return float32. The caller may ask for another dtype: use the argument.")
+def shift_always_float32(k, d_model, dtype=np.float32):
+    return shift_matrix(k, d_model)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_small_from_the_start(k, d_model, dtype=np.float32):
+    exponent = np.arange(0, d_model, 2, dtype=dtype) / np.asarray(d_model, dtype)
+    return blocks(np.asarray(k, dtype) / np.asarray(10000, dtype) ** exponent, dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_speeds_made_small(k, d_model, dtype=np.float32):
+    return blocks(k * speeds(d_model).astype(dtype), dtype)
 
 
 @SHIFT_MATRIX.alternative

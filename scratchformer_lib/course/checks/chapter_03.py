@@ -274,6 +274,10 @@ def attention_inputs():
         Case("a stack of B=2", (normal(2, 4, 3, seed=42), normal(2, 5, 3, seed=43), normal(2, 5, 6, seed=44)),
              axes=stack),
         Case("stacks of B=2 and H=3", (*many[0],), axes=heads),
+        Case("a stack of B=1", (normal(1, 3, 2, seed=27), normal(1, 4, 2, seed=28), normal(1, 4, 3, seed=29)),
+             axes=stack),
+        Case("more queries than keys", (normal(6, 3, seed=24), normal(2, 3, seed=25), normal(2, 4, seed=26)),
+             axes=plain),
         Case("all sizes equal", (normal(3, 3, 3, seed=45), normal(3, 3, 3, seed=46), normal(3, 3, 3, seed=47)),
              axes=stack),
         Case("a mask of shape (T=3, S=4)",
@@ -290,7 +294,7 @@ def attention_inputs():
         Case("float32", (*small[0],), axes=stack),
         Case("float32 and a mask", (*small[1], random_mask(4, 5, seed=62)), axes=stack),
         Case("float32, transposed views", (*views, random_mask(2, 1, 4, 5, seed=63)), axes=heads),
-        Case("float32, one query and one key", (*float32((1, 3), (1, 3), (1, 2), seed=64),), axes=plain),
+        Case("float32, one query", (*float32((1, 3), (4, 3), (4, 2), seed=64),), axes=plain),
         Case("a query that may look at nothing",
              (normal(3, 2, seed=56), normal(4, 2, seed=57), normal(4, 3, seed=58),
               np.array([[True, True, False, False], [False] * 4, [True] * 4])), axes=plain),
@@ -587,6 +591,12 @@ def values_first(q, k, v, mask=None):
     return v @ weights, weights
 
 
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("An axis of size 1 was removed. A stack of one keeps its axis: leave `squeeze` "
+                                      "away.")
+def squeezed(q, k, v, mask=None):
+    return [np.squeeze(x) for x in blend(scaled(q, k), v, mask)]
+
+
 @SCALED_DOT_PRODUCT_ATTENTION.mistake("You blend the keys. They only say who is meant; what a query finds is made of "
                                       "the values, `weights @ v`.")
 def keys_blended(q, k, v, mask=None):
@@ -655,6 +665,11 @@ def mask_ignored(q, k, v, mask=None):
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(INVERTED)
 def inverted(q, k, v, mask=None):
     return blend(scaled(q, k), v, None if mask is None else ~mask)
+
+
+@SCALED_DOT_PRODUCT_ATTENTION.mistake(INVERTED)
+def inverted_by_infinity(q, k, v, mask=None):
+    return blend(forbid(scaled(q, k), None if mask is None else ~mask, -np.inf), v, None)
 
 
 @SCALED_DOT_PRODUCT_ATTENTION.mistake("You masked after softmax, and the rows no longer add up to 1: what the "
@@ -1479,8 +1494,8 @@ def judge_head(case, result):
         t = int(np.argmax(missed)) + 1
         most = int(np.argmax(weights[t]))
         text = (f"position {t} gives the position before it, {t - 1}, a weight of {weights[t, t - 1]:.2f}; above 0.95 "
-                f"is asked for. Its largest weight, {weights[t, most]:.2f}, is at position {most}. (Rows: positions 1 "
-                f"to {len(SENTENCE) - 1}. Columns: where they look.)")
+                f"is asked for. Its largest weight, {weights[t, most]:.2f}, is at position {most} (rows: positions 1 "
+                f"to {len(SENTENCE) - 1}, columns: where they look)")
         before = np.eye(len(SENTENCE), k=-1)[1:]
         return Difference(text, before, weights[1:], missed[:, None] & ~(np.abs(weights[1:] - before) <= 0.05))
     words = words_and_positions(*case.args)[:-1, :case.args[0]]
@@ -1488,7 +1503,7 @@ def judge_head(case, result):
     if off.any():
         t = int(np.argmax(off.any(axis=1))) + 1
         text = (f"position {t} looks at position {t - 1}, as it should, and finds something else than the word there, "
-                f"which is the first d_word columns of x. (Rows: what positions 1 to {len(SENTENCE) - 1} find.)")
+                f"which is the first d_word columns of x (rows: what positions 1 to {len(SENTENCE) - 1} find)")
         return Difference(text, words, output[1:], off)
     return None
 
@@ -1519,10 +1534,11 @@ def no_step(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, sharpness * np.eye(d_position))
 
 
-@PREVIOUS_WORD_HEAD.mistake("Every word looks two steps away, or at the wrong end. The queries move one step back and "
-                            "the keys stay; if both move, against each other, the steps add up.")
-def two_steps(d_word, d_position, sharpness=100.0):
-    return head(d_word, d_position, sharpness * shift_matrix(-2, d_position))
+for steps in (-2, 2):
+    @PREVIOUS_WORD_HEAD.mistake("Every word looks two steps away. The queries move one step back and the keys stay; if "
+                                "both move, against each other, the steps add up.")
+    def two_steps(d_word, d_position, sharpness=100.0, steps=steps):
+        return head(d_word, d_position, sharpness * shift_matrix(steps, d_position))
 
 
 @PREVIOUS_WORD_HEAD.mistake(NOT_SHARP)

@@ -12,14 +12,10 @@ from ..exercise import Case, Exercise
 
 FIXED_AXES = ("This fits one number of axes only. x may come with a batch, without one, or with two: keep whatever "
               "sizes stand in front, and count the axes from the end.")
-HEADS_BEFORE_THE_BATCH = ("The heads stand in front of everything. The batch keeps its place, and the heads come "
-                          "between it and T: axis -3.")
 LOOPED_OVER_X = ("Going through x gives the heads only where there is no batch; with one, it gives the items of the "
                  "batch. The heads are axis -3.")
 AS_IT_WAS = ("x comes back as it was. `reshape` and `np.swapaxes` make new arrays: return those. (And `np.concatenate` "
              "undoes `np.split`; `np.stack` makes a new axis for the heads.)")
-STAR_MISSING = ("`x.shape[:-1]` is a tuple, and `reshape` wants numbers one after another. A star unpacks it: "
-                "`*x.shape[:-1]`.")
 
 
 def numbered(*shape, dtype=np.float64):
@@ -121,7 +117,8 @@ def a_list(x, n_heads):
     return np.split(x, n_heads, axis=-1)
 
 
-@SPLIT_HEADS.mistake(HEADS_BEFORE_THE_BATCH)
+@SPLIT_HEADS.mistake("The heads stand in front of everything. The batch keeps its place, and the heads come between "
+                     "it and T: axis -3.")
 def stacked_in_front(x, n_heads):
     return np.stack(np.split(x, n_heads, axis=-1))
 
@@ -160,7 +157,8 @@ def divided_to_a_float(x, n_heads):
     return np.swapaxes(x.reshape(*x.shape[:-1], n_heads, x.shape[-1] / n_heads), -2, -3)
 
 
-@SPLIT_HEADS.mistake(STAR_MISSING)
+@SPLIT_HEADS.mistake("`x.shape[:-1]` is a tuple, and `reshape` wants numbers one after another. A star unpacks it: "
+                     "`*x.shape[:-1]`.")
 def star_missing(x, n_heads):
     return np.swapaxes(x.reshape(x.shape[:-1], n_heads, -1), -2, -3)
 
@@ -231,10 +229,6 @@ def merge_inputs():
 
 MERGE_HEADS = Exercise(merge_heads, merge_inputs)
 
-SHAPE_FROM_BEFORE = ("You swap the axes, and then take the shape from before: there `x.shape[:-2]` ends with H, so the "
-                     "rows are heads. After the swap it ends with T: give the swapped array a name, and use its "
-                     "shape.")
-
 
 @MERGE_HEADS.mistake("The shape is right and the numbers are not: in memory all positions of head 0 come first, and "
                      "`reshape` leaves that order. Swap H and T first, so that the parts of one position lie "
@@ -254,7 +248,9 @@ def wrong_axes_swapped_and_merged(x):
     return x.reshape(*x.shape[:-2], -1)
 
 
-@MERGE_HEADS.mistake(SHAPE_FROM_BEFORE)
+@MERGE_HEADS.mistake("You swap the axes, and then take the shape from before: there `x.shape[:-2]` ends with H, so "
+                     "the rows are heads. After the swap it ends with T: give the swapped array a name, and use its "
+                     "shape.")
 def shape_from_before(x):
     return np.swapaxes(x, -2, -3).reshape(*x.shape[:-2], -1)
 
@@ -451,8 +447,6 @@ MULTI_HEAD_ATTENTION = Exercise(multi_head_attention, multi_head_inputs)
 
 attention = scaled_dot_product_attention
 
-MERGED_BY_RESHAPE = ("The heads are put together by a reshape alone, and the numbers of different positions mix. "
-                     "`merge_heads` swaps H and T first.")
 NO_HEADS = ("There are no heads here: one attention over the whole width, with one set of weights. Split q, k and v "
             "first, so that each head compares its own columns.")
 KEYS_AND_VALUES = ("Keys and values have changed places: `W_K` and `W_V`, or k and v in the call. Keys are compared "
@@ -461,8 +455,6 @@ D_K_FOR_D_V = "You take d_v to be d_k. Values have a size of their own: the widt
 W_O_TURNED = "`W_O` has the shape (H * d_v, D) already. Do not transpose it."
 TWO_RESULTS = ("`scaled_dot_product_attention` returns two things, output and weights. Unpack them before you merge: "
                "`output, weights = ...`.")
-MEMORY_IGNORED = ("Keys and values come from x here. In cross-attention the queries look into another sentence: "
-                  "memory gives keys and values.")
 
 
 def parts(x, memory, W_Q, W_K, W_V, n_heads):
@@ -483,7 +475,8 @@ def queries_from_memory(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return multi_head_attention(memory, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
 
 
-@MULTI_HEAD_ATTENTION.mistake(MEMORY_IGNORED)
+@MULTI_HEAD_ATTENTION.mistake("Keys and values come from x here. In cross-attention the queries look into another "
+                              "sentence: memory gives keys and values.")
 def memory_ignored(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = parts(x, x, W_Q, W_K, W_V, n_heads)
     output, weights = attention(q, k, v, mask)
@@ -551,7 +544,8 @@ def keys_with_W_Q(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return linear(merge_heads(output), W_O), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake(MERGED_BY_RESHAPE)
+@MULTI_HEAD_ATTENTION.mistake("The heads are put together by a reshape alone, and the numbers of different positions "
+                              "mix. `merge_heads` swaps H and T first.")
 def merged_by_reshape(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     output, weights = attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
     return linear(output.reshape(*x.shape[:-1], -1), W_O), weights

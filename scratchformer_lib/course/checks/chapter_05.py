@@ -1,5 +1,6 @@
 """The exercises of chapter 05, the block."""
 import functools
+from dataclasses import replace
 
 import numpy as np
 
@@ -236,10 +237,6 @@ LAYER_NORM = Exercise(layer_norm, layer_norm_inputs)
 
 KEEP_THE_AXIS = ("`np.mean` and `np.var` drop the axis they work along, and their result no longer lines up with x. "
                  "Keep that axis, with size 1: `keepdims=True`.")
-LAST_AXIS = ("You normalize over the positions: the columns have mean 0. Each position's own vector should: the last "
-             "axis.")
-EPS_OUTSIDE = ("eps stands outside the root. It is added to the variance, and then the root is taken: `variance + eps` "
-               "inside.")
 IN_PLACE = "`x -= ...` writes into the caller's array. Make a new one: `centered = x - ...`."
 
 
@@ -251,7 +248,8 @@ def variance_of(x, axis=-1):
     return np.var(x, axis=axis, keepdims=True)
 
 
-@LAYER_NORM.mistake(LAST_AXIS)
+@LAYER_NORM.mistake("You normalize over the positions: the columns have mean 0. Each position's own vector should: "
+                    "the last axis.")
 def over_positions(x, gamma, beta, eps=1e-5):
     return gamma * (x - mean_of(x, -2)) / np.sqrt(variance_of(x, -2) + eps) + beta
 
@@ -289,7 +287,8 @@ def one_mean_for_all(x, gamma, beta, eps=1e-5):
     return gamma * (x - np.mean(x)) / np.sqrt(variance_of(x) + eps) + beta
 
 
-@LAYER_NORM.mistake(EPS_OUTSIDE)
+@LAYER_NORM.mistake("eps stands outside the root. It is added to the variance, and then the root is taken: `variance "
+                    "+ eps` inside.")
 def eps_outside_the_root(x, gamma, beta, eps=1e-5):
     return gamma * (x - mean_of(x)) / (np.sqrt(variance_of(x)) + eps) + beta
 
@@ -511,8 +510,9 @@ class Draws(dict):
 
     times: what the numbers that stay are multiplied by; in words, if there is no one such number.
     difference: of the first draw that has a number other than 0 and x / (1 - rate), or another dtype.
+    share: of zeros.
     """
-    difference = None
+    difference = share = None
 
 
 def never_0(*shape, seed=0):
@@ -547,7 +547,7 @@ def draw(f, case):
     alike = [name for axis, name in enumerate(names) if np.all(kept == kept.take([0], axis))]
     seen = Draws(
         dropped="all" if dropped == 1 else "none" if dropped == 0 else "some",
-        times=factor(every, before),
+        times=factor(every, before, rate),
         dtype=str(every.dtype),
         alike=alike,
         repeats=bool(np.all(first == again)),
@@ -559,13 +559,15 @@ def draw(f, case):
     return seen
 
 
-def factor(every, x):
+def factor(every, x, rate):
     kept = every != 0
     if is_one_number((every / x)[kept]):
         return round(float((every / x)[kept][0]), 4)
     if is_one_number(every[kept]):
         return "x is not in it"
-    return "one for each draw" if all(is_one_number((y / x)[y != 0]) for y in every if y.any()) else "various"
+    if all(is_one_number((y / x)[y != 0]) for y in every if y.any()):
+        return "one for each draw"
+    return "various, from 0 up" if np.all(0 <= every / x) and np.all(every / x <= 1 / (1 - rate)) else "various"
 
 
 def is_one_number(values):
@@ -597,8 +599,10 @@ def judge_draws(case, seen):
         return Difference(f"{what} in many draws; expected about {rate:.0%} of them")
     if seen.difference:
         found = seen.difference
-        return Difference(f"{found.text}. (Where you have a 0, 0 is expected: which numbers are dropped is up to you)"
-                          if found.wrong is not None else found.text, found.expected, found.got, found.wrong)
+        if found.wrong is not None:
+            note = "where yours is 0, 0 is expected: which numbers are dropped is up to you"
+            return replace(found, text=f"{found.text} ({note})")
+        return found
     if "draw" in seen["alike"]:
         return Difference("two generators of different seeds dropped the same numbers")
     if not seen["repeats"]:
@@ -620,10 +624,6 @@ ONE_COIN = ("One throw decides for everything. Each number has a chance of its o
 ALWAYS_HALF = ("Half of the numbers are dropped whatever the rate says, as with `rng.integers(0, 2)`, or 0.5 for rate. "
                "Compare `rng.random(x.shape)` with rate.")
 IN_PLACE_DROPOUT = "You write zeros into the caller's array. Make a new one: `x * keep`, or work on `x.copy()`."
-NO_RAND = ("A generator has no `rand`. Its method is called `random` and takes the shape as one tuple: "
-           "`rng.random(x.shape)`.")
-INTEGERS = ("The zeros and ones that you draw are int64, and float32 times int64 is float64. Make them bool: "
-            "`rng.random(...) >= rate`, or `... == 1`.")
 
 
 def zeros_and_ones(x, rate, rng):
@@ -819,14 +819,15 @@ def by_the_share_of_this_draw(x, rate, rng):
     return x * keep / max(keep.mean(dtype=x.dtype), x.dtype.type(1e-9))
 
 
-@DROPOUT.mistake("You make a generator with a seed of your own, so the same numbers are dropped in every step. Draw "
-                 "from `rng`.")
+@DROPOUT.mistake("You draw with a seed of your own (in `default_rng`, or `np.random.seed`), so the same numbers are "
+                 "dropped in every step. Draw from `rng`.")
 @unless_training
 def own_seed(x, rate, rng):
     return x * zeros_and_ones(x, rate, np.random.default_rng(0)) / (1 - rate)
 
 
-@DROPOUT.mistake("You make a generator of your own, and `rng` goes unused: nobody can repeat the run. Draw from `rng`.")
+@DROPOUT.mistake("Your random numbers do not come from `rng`, but from NumPy's own or from a generator that you made: "
+                 "nobody can repeat the run. Draw from `rng`.")
 @unless_training
 def own_generator(x, rate, rng):
     return x * zeros_and_ones(x, rate, np.random.default_rng()) / (1 - rate)
@@ -871,13 +872,15 @@ def in_place_product(x, rate, rng):
     return x
 
 
-@DROPOUT.mistake(INTEGERS)
+@DROPOUT.mistake("The zeros and ones that you draw are int64, and float32 times int64 is float64. Make them bool: "
+                 "`rng.random(...) >= rate`, or `... == 1`.")
 @unless_training
 def zeros_and_ones_in_int64(x, rate, rng):
     return x * rng.binomial(1, 1 - rate, x.shape) / (1 - rate)
 
 
-@DROPOUT.mistake(NO_RAND)
+@DROPOUT.mistake("A generator has no `rand`. Its method is called `random` and takes the shape as one tuple: "
+                 "`rng.random(x.shape)`.")
 @unless_training
 def called_rand(x, rate, rng):
     return x * (rng.rand(*x.shape) >= rate) / (1 - rate)
