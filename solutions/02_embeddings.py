@@ -350,6 +350,7 @@ print(f"{2 * np.pi * 10000 ** (30 / 32):,.0f} positions for one round")
 # what to watch.
 
 # %%
+x = embed(vocabulary.encode("the cat sat on the mat"), table)
 figures.similarity_pair(words, {"words": x, "words + positions": x + positional_encoding(6, d_model)})
 
 # %% [markdown]
@@ -357,7 +358,7 @@ figures.similarity_pair(words, {"words": x, "words + positions": x + positional_
 # word's:
 
 # %%
-print("length of a word's vector     ", np.linalg.norm(x, axis=-1).round(2))
+print("length of a word's vector     ", np.linalg.norm(embed(np.arange(4, 9), table), axis=-1).round(2))
 print("length of a position's vector ", np.linalg.norm(positional_encoding(6, d_model), axis=-1).round(2))
 
 # %% [markdown]
@@ -368,9 +369,9 @@ print("length of a position's vector ", np.linalg.norm(positional_encoding(6, d_
 # remedy (section 3.4) is to multiply the embeddings by $\sqrt{D}$. **Predict** what that does to the picture.
 
 # %%
+x, p = embed(vocabulary.encode("the cat sat on the mat"), table), positional_encoding(6, d_model)
 scaled = x * math.sqrt(d_model)
-figures.similarity_pair(words, {"words + positions": x + positional_encoding(6, d_model),
-                                "scaled words + positions": scaled + positional_encoding(6, d_model)})
+figures.similarity_pair(words, {"words + positions": x + p, "scaled words + positions": scaled + p})
 
 # %% [markdown]
 # Now the words can be told apart, and so can the two *the*: much alike, but no longer the same. Both facts are in one
@@ -547,12 +548,9 @@ check(bigram_next)
 
 # %%
 sentences = [f"the {animal} {does}" for animal in ("cat", "dog") for does in ("sat on the mat", "ran fast")]
-vocabulary = Vocabulary("the cat sat on mat dog ran fast".split())
-ids = vocabulary.encode([f"<START> {sentence} <END>" for sentence in sentences])
-print(*sentences, sep="\n")
-print(ids)
+texts = [f"<START> {sentence} <END>" for sentence in sentences]
+print(*texts, sep="\n")
 
-# %%
 def count_pairs(ids, n_vocab, pad_id):
     """How often each word came after each: (n_vocab, n_vocab), row: this word, column: the next."""
     counts = np.zeros((n_vocab, n_vocab))
@@ -560,6 +558,11 @@ def count_pairs(ids, n_vocab, pad_id):
         row = row[row != pad_id]
         np.add.at(counts, (row[:-1], row[1:]), 1)
     return counts
+
+# %%
+vocabulary = Vocabulary("the cat sat on mat dog ran fast".split())
+ids = vocabulary.encode(texts)
+print(ids)
 
 counts = count_pairs(ids, len(vocabulary), vocabulary.pad_id)
 with np.errstate(divide="ignore"):
@@ -599,6 +602,7 @@ def chances(ids, table):
     row = ids[ids != vocabulary.pad_id]
     return bigram_next(row[:-1], table)[np.arange(len(row) - 1), row[1:]]
 
+ids = vocabulary.encode(texts)
 right = [np.prod(chances(row, table)) for row in ids]
 print("chance of each sentence", np.round(right, 3), "  together", round(sum(right), 3), "  4/9 =", round(4 / 9, 3))
 nats = np.concatenate([-np.log(chances(row, table)) for row in ids])
@@ -609,7 +613,8 @@ print(f"mean surprise {nats.mean():.3f} nats a word")
 # sentences is only ever surprised twice, by the animal and by what it does, one of two each time:
 
 # %%
-print(f"best possible: {4 * 2 * np.log(2) / len(nats):.3f} nats a word")
+n_words = sum(len(text.split()) - 1 for text in texts)          # <START> is given, <END> has to be said
+print(f"{n_words} words; best possible: {4 * 2 * np.log(2) / n_words:.3f} nats a word")
 
 # %% [markdown]
 # The difference is what looking back is worth. In chapter 04 a model that looks back *two* words closes it.
@@ -639,9 +644,7 @@ except ImportError:
 
 text = re.findall(r"[a-z]+|[.,]", " ".join(topics.values()).lower())
 vocabulary = Vocabulary([word for word, _ in Counter(text).most_common(2000)])
-ids = vocabulary.encode(" ".join(text))
-seen, unseen = np.split(ids, [len(ids) * 9 // 10])
-print(f"{len(ids):,} words, {len(set(text)):,} different ones; unknown: {np.mean(ids == vocabulary.unk_id):.1%}")
+print(f"{len(text):,} words, {len(set(text)):,} different ones")
 
 # %% [markdown]
 # A pair that never came in the first part may come in the second, and a share of 0 would be punished with an infinite
@@ -649,6 +652,8 @@ print(f"{len(ids):,} words, {len(set(text)):,} different ones; unknown: {np.mean
 
 # %%
 n_vocab = len(vocabulary)
+ids = vocabulary.encode(" ".join(text))
+seen, unseen = np.split(ids, [len(ids) * 9 // 10])
 overall = (np.bincount(seen, minlength=n_vocab) + 1) / (len(seen) + n_vocab)
 pairs = count_pairs(seen[None], n_vocab, vocabulary.pad_id)
 table = np.log(pairs + 200 * overall)
@@ -656,6 +661,7 @@ table = np.log(pairs + 200 * overall)
 def nats_a_word(scores):
     return -log_softmax(scores)[np.arange(len(unseen) - 1), unseen[1:]].mean()
 
+print(f"unknown words: {np.mean(ids == vocabulary.unk_id):.1%}")
 print(f"knows nothing         {np.log(n_vocab):.2f} nats a word")
 print(f"how common words are  {nats_a_word(np.tile(np.log(overall), (len(unseen) - 1, 1))):.2f}")
 print(f"bigram                {nats_a_word(embed(unseen[:-1], table)):.2f}")

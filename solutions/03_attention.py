@@ -175,7 +175,7 @@ T, S, d_k, d_v = 2, 3, 4, 5
 q, k, v = rng.standard_normal((T, d_k)), rng.standard_normal((S, d_k)), rng.standard_normal((S, d_v))
 
 looked_up = np.array([soft_lookup(query, k, v) for query in q])
-print(looked_up.shape)
+print("output", looked_up.shape)
 
 # %% [markdown]
 # Without the loop: entry (i, j) of $q k^\mathsf{T}$ is the dot product of query i and key j. **Before you run the
@@ -185,7 +185,7 @@ print(looked_up.shape)
 scores = q @ k.T
 weights = softmax(scores)
 print("scores", scores.shape, "  rows of the weights add up to", weights.sum(axis=-1))
-print("the same as the loop:", np.allclose(weights @ v, looked_up))
+print("the same as the loop:", np.allclose(weights @ v, [soft_lookup(query, k, v) for query in q]))
 
 # %% [markdown]
 # Each query has one hundred percent to spend, so each *row* adds up to 1. Softmax over the other axis would let each
@@ -336,9 +336,9 @@ k = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
 v = np.array([[10.0, 0], [0, 10], [10, 10]])
 mask = np.array([[True, True, True], [True, True, False]])
 
-panels = {"no mask": scaled_dot_product_attention(q, k, v)[1], "mask": scaled_dot_product_attention(q, k, v, mask)[1]}
-for name, weights in panels.items():
-    print(f"{name:8} weights {weights.round(3).tolist()}   output {(weights @ v).round(3).tolist()}")
+for name, allowed in (("no mask", None), ("mask", mask)):
+    output, weights = scaled_dot_product_attention(q, k, v, allowed)
+    print(f"{name:8} weights {weights.round(3).tolist()}   output {output.round(3).tolist()}")
 
 # %% [markdown]
 # ### Break it: the mask after softmax
@@ -347,7 +347,8 @@ for name, weights in panels.items():
 
 # %%
 late = softmax(q @ k.T / 2) * mask
-print("mask before softmax", panels["mask"][1].round(3), "  sum", panels["mask"][1].sum().round(3))
+_, weights = scaled_dot_product_attention(q, k, v, mask)
+print("mask before softmax", weights[1].round(3), "  sum", weights[1].sum().round(3))
 print("mask after softmax ", late[1].round(3), "  sum", late[1].sum().round(3))
 
 # %% [markdown]
@@ -432,6 +433,7 @@ print("with the same matrix for both roles, symmetric:", np.allclose(x @ W_Q @ (
 # differ?
 
 # %%
+output, weights = self_attention(x, W_Q, W_K, W_V)
 print("to the bit the same:", np.array_equal(output[0], output[4]),
       "  largest difference:", np.abs(output[0] - output[4]).max())
 
@@ -561,8 +563,6 @@ rows = [last_word(x, [layer_1]), last_word(swapped, [layer_1]),
         last_word(x, [layer_1, layer_2]), last_word(swapped, [layer_1, layer_2])]
 print("one layer, difference ", np.abs(rows[0] - rows[1]).max().round(12))
 print("two layers, difference", np.abs(rows[2] - rows[3]).max().round(3))
-
-# %%
 orders = ["one layer: cat sat", "one layer: sat cat", "two layers: cat sat", "two layers: sat cat"]
 figures.blindness_picture(orders, np.array(rows))
 
@@ -642,7 +642,7 @@ x_batch = table[batch]
 wild = x_batch.copy()
 wild[1, 3:] = 1e6 * rng.standard_normal((3, D))
 
-mask = padding[:, 0]                        # (B, 1, S): there is no axis for heads in this chapter
+mask = padding_mask(batch, vocabulary.pad_id)[:, 0]     # (B, 1, S): there is no axis for heads in this chapter
 tame, _ = self_attention(x_batch, W_Q, W_K, W_V, mask)
 tried, _ = self_attention(wild, W_Q, W_K, W_V, mask)
 print("words of sentence 1, to the bit the same:", np.array_equal(tame[1, :3], tried[1, :3]))
@@ -716,8 +716,6 @@ x = np.hstack([one_hot, positional_encoding(6, 16)])
 output, weights = self_attention(x, *previous_word_head(len(vocabulary), 16))
 
 figures.weights_picture(weights, words, title="weights set by hand: the word before")
-
-# %%
 for word, found in zip(words[1:], output[1:], strict=True):
     print(f"{word:4} found {vocabulary.words[found.argmax()]}")
 
@@ -735,7 +733,7 @@ figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_wor
 #
 # | | formula | returns |
 # |---|---|---|
-# | `scaled_dot_product_attention(q, k, v)` | softmax of $q k^\mathsf{T} / \sqrt{d_k}$, times v | (..., T, d_v), (..., T, S) |
+# | `scaled_dot_product_attention` | $\mathrm{softmax}(q k^\mathsf{T} / \sqrt{d_k}) v$ | (..., T, d_v), (..., T, S) |
 # | `self_attention(x, W_Q, W_K, W_V, mask)` | $q, k, v = x W_Q, x W_K, x W_V$ | (..., T, d_v), (..., T, T) |
 # | `causal_mask(length)` | $j \le i$ | (T, T) |
 # | `padding_mask(ids, pad_id)` | id is not padding | (B, 1, 1, S) |
