@@ -44,7 +44,7 @@ def causal_mask(length):
     """Let each position look at itself and at what came before it.
 
     length: T, the number of positions.
-    Returns (T, T), bool; True where row i may look at column j.
+    Returns (T, T), bool; True where row i may look at column j. Raises ValueError for a length below 1.
     """
     check_count("length", length)
     return np.tri(length, dtype=bool)
@@ -54,7 +54,7 @@ def causal_attention(x, W_Q, W_K, W_V):
     """Let every word look at itself and at the words before it.
 
     x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
-    Returns (output (..., T, d_v), weights (..., T, T)).
+    Returns (output (..., T, d_v), weights (..., T, T)). Raises ValueError where shapes do not fit.
     """
     check_sequence("x", x)
     return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))
@@ -65,6 +65,7 @@ def padding_mask(ids, pad_id):
 
     ids: (..., S), whole numbers; mostly (B, S). pad_id: the id of padding.
     Returns (..., 1, 1, S), bool; True where there is a word. The axes of size 1 stand for heads and for queries.
+    Raises ValueError where ids are not whole numbers.
     """
     check_ids("ids", ids)
     ids = np.asarray(ids)
@@ -75,7 +76,8 @@ def combine_masks(*masks):
     """Allow what every mask allows.
 
     masks: bool arrays, (T, S) or with as many axes as the largest, that fit each other; None stands for no mask.
-    Returns a bool array of the shape they have together, None if there is no mask at all.
+    Returns a bool array of the shape they broadcast to, None if there is no mask at all.
+    Raises ValueError where a mask is not bool or does not fit the others.
     """
     masks = [mask for mask in masks if mask is not None]
     check_masks(masks)

@@ -55,7 +55,7 @@ def dropout(x, rate, rng):
 
     x: any shape. rate: a Python number, at least 0, below 1.
     rng: a np.random.Generator; None means: not training, x comes back.
-    Returns the shape of x. Raises ValueError for another rate.
+    Returns an array of x's shape. Raises ValueError for another rate.
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
     check_rate("rate", rate)
@@ -99,7 +99,11 @@ def transformer_block(x, params, n_heads, mask=None, pre_norm=False, activation=
 
 
 def init_feed_forward(rng, d_model, d_ff):
-    """Draw the weights of feed_forward. Returns a dict of W_1 (D, F), b_1 (F,), W_2 (F, D) and b_2 (D,), float32."""
+    """Draw the parameters of feed_forward.
+
+    rng: a np.random.Generator. d_model: D. d_ff: F.
+    Returns a dict of W_1 (D, F), b_1 (F,), W_2 (F, D) and b_2 (D,), float32. Raises ValueError for sizes below 1.
+    """
     check_count("d_model", d_model)
     check_count("d_ff", d_ff)
     return {"W_1": init_linear(rng, d_model, d_ff), "b_1": np.zeros(d_ff, np.float32),
@@ -107,7 +111,11 @@ def init_feed_forward(rng, d_model, d_ff):
 
 
 def init_layer_norm(d_model):
-    """Make the parameters of layer_norm: gamma of ones, beta of zeros. Returns a dict of two (D,), float32."""
+    """Make the parameters of layer_norm: gamma of ones, beta of zeros.
+
+    d_model: D.
+    Returns a dict of gamma and beta, both (D,), float32. Raises ValueError for a size below 1.
+    """
     check_count("d_model", d_model)
     return {"gamma": np.ones(d_model, np.float32), "beta": np.zeros(d_model, np.float32)}
 

@@ -40,8 +40,8 @@ class Vocabulary:
     def decode(self, ids):
         """Turn ids back into text, leaving <PAD> out.
 
-        ids: (T,) or (B, T), whole numbers; or one of them.
-        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is none of ours.
+        ids: (T,) or (B, T), whole numbers; or a single id.
+        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is not in the vocabulary.
         """
         check_ids("ids", ids, len(self))
         if np.ndim(ids) > 1:
@@ -53,7 +53,7 @@ def embed(ids, table):
     """Look ids up in a table: each becomes its row.
 
     ids: whole numbers, of any shape. table: (n_vocab, D).
-    Returns the shape of ids, and D more: (B, T) becomes (B, T, D).
+    Returns (..., D), a row for each id: (B, T) becomes (B, T, D).
     Raises ValueError where an id is not the number of a row.
     """
     check_ids("ids", ids, len(table))
@@ -63,7 +63,8 @@ def embed(ids, table):
 def init_embedding(rng, n_vocab, d_model):
     """Draw an embedding table: a row of d_model numbers for each of n_vocab ids.
 
-    Returns (n_vocab, d_model), float32; a row's length is about 1.
+    rng: a np.random.Generator.
+    Returns (n_vocab, d_model), float32; a row's length is about 1. Raises ValueError for sizes below 1.
     """
     check_count("n_vocab", n_vocab)
     check_count("d_model", d_model)
@@ -74,7 +75,7 @@ def positional_encoding(length, d_model, dtype=np.float32):
     """Give every position a vector of waves: sin and cos in turns, each pair slower than the one before.
 
     length: T, the number of positions. d_model: D, the number of waves; it may be odd.
-    Returns (T, D), of the given dtype.
+    Returns (T, D), of the given dtype. Raises ValueError for sizes below 1.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.5.
     """
     check_count("length", length)
@@ -88,7 +89,7 @@ def shift_matrix(k, d_model, dtype=np.float32):
     """Make the matrix that moves every position k steps on: positional_encoding[p] @ it is positional_encoding[p + k].
 
     k: how many positions, negative for back. d_model: D, even.
-    Returns (D, D), of the given dtype.
+    Returns (D, D), of the given dtype. Raises ValueError where d_model is odd.
     """
     check_count("d_model", d_model)
     if d_model % 2:

@@ -38,14 +38,15 @@ def linear(x, W, b=None):
     """
     check_axes("x", x, 1)
     check_linear(x.shape[-1], W, b)
-    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
+    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product
     return y if b is None else y + b
 
 
 def init_linear(rng, n_in, n_out):
-    """Draw a matrix for `linear` that keeps signals about as large as they come, forwards and backwards.
+    """Draw a matrix for `linear` that keeps signals about as large as they were, forwards and backwards.
 
-    Returns (n_in, n_out), float32.
+    rng: a np.random.Generator. n_in, n_out: the sizes of a row before and after.
+    Returns (n_in, n_out), float32. Raises ValueError for sizes below 1.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
     check_count("n_in", n_in)
@@ -54,18 +55,20 @@ def init_linear(rng, n_in, n_out):
 
 
 def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
-    """Draw the weights of multi_head_attention.
+    """Draw the matrices of multi_head_attention.
 
     rng: a np.random.Generator. d_k, d_v: sizes of a head's queries and keys, and of its values; D / H if None.
     Returns a dict of W_Q, W_K (D, H * d_k), W_V (D, H * d_v) and W_O (H * d_v, D), float32.
     Raises ValueError where d_model is not divisible by n_heads and d_k or d_v is missing.
     """
-    for name, n in (("d_model", d_model), ("n_heads", n_heads), ("d_k", d_k), ("d_v", d_v)):
-        check_count(name, 1 if n is None else n)
+    check_count("d_model", d_model)
+    check_count("n_heads", n_heads)
     if d_k is None or d_v is None:
         check_heads("d_model", d_model, n_heads)
     d_k = d_model // n_heads if d_k is None else d_k
     d_v = d_model // n_heads if d_v is None else d_v
+    check_count("d_k", d_k)
+    check_count("d_v", d_v)
     return {"W_Q": init_linear(rng, d_model, n_heads * d_k), "W_K": init_linear(rng, d_model, n_heads * d_k),
             "W_V": init_linear(rng, d_model, n_heads * d_v), "W_O": init_linear(rng, n_heads * d_v, d_model)}
 
@@ -74,9 +77,9 @@ def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     """Let every position of x look into memory with several heads at once.
 
     x: (..., T, D), gives the queries. memory: (..., S, D), gives keys and values; x itself in self-attention.
-    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D). n_heads: H.
+    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D_out), mostly D_out = D. n_heads: H.
     mask: bool, (T, S) or (..., H, T, S) with axes of size 1 where it is the same for all; True where a query may look.
-    Returns (output (..., T, D), weights (..., H, T, S)).
+    Returns (output (..., T, D_out), weights (..., H, T, S)).
     Raises ValueError where shapes do not fit.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
     """

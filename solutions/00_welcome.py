@@ -52,7 +52,7 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 #
 # The panel on the right of the map enlarges one box, *attention*. It lets each word look at the other words and take
 # something from those that matter to it. Here is one such moment. The numbers behind it were set by hand, to make a
-# point; from chapter 04 on, trained ones take their place.
+# point; from chapter 06 on, trained ones take their place.
 
 # %%
 weights = figures.attention_by_hand()
@@ -67,8 +67,8 @@ weights = figures.attention_by_hand()
 # Pictures of attention are easy to draw and easy to believe. So every picture of attention in this course says which
 # rung of this ladder it stands on. The one above stands on the first:
 #
-# 1. **weights set by hand** (up to chapter 03): you know why each number is what it is, and soon the code is yours;
-# 2. **our trained weights** (chapters 04 to 08): small models that this course trained, run by your code;
+# 1. **weights set by hand** (up to chapter 05): you know why each number is what it is, and soon the code is yours;
+# 2. **our trained weights** (chapters 06 to 08): small models that this course trained, run by your code;
 # 3. **your weights** (chapter 10): you train them;
 # 4. **your text** (chapter 14): you train a model on a text that you choose;
 # 5. **a real model's weights** (at the end): a published language model runs on your code.

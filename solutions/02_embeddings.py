@@ -58,16 +58,16 @@ from scratchformer_lib.support.arguments import check_count, check_ids, check_te
 # | id | 4 | 5 | 6 | 7 | 4 | 8 |
 #
 # The same word has the same id wherever it stands. Counting starts at 4, because the first four places are taken by
-# marks that are no words: `<PAD>` fills up short sentences, `<START>` and `<END>` say where a text begins and ends, and
-# `<UNK>` stands for every word that is *unknown*.
+# marks that are not words: `<PAD>` fills up short sentences, `<START>` and `<END>` say where a text begins and ends,
+# and `<UNK>` stands for every word that is *unknown*.
 #
 # **Exercise 2.1.** Complete `Vocabulary`: write its method `encode(text)`. The rest is given: `self.ids` is a dict from
 # a word to its id, `self.unk_id` and `self.pad_id` are the ids of `<UNK>` and `<PAD>`.
 #
-# - For a text, it returns its ids as a NumPy array of whole numbers, shape (T,). Words are what stands between spaces,
-#   however many spaces those are; they are taken as they stand, so *The* is not *the*, and `<START>` is a word like any
-#   other. Nothing is added. With the vocabulary of the table, `encode("the cat sat")` gives `[4, 5, 6]`, and
-#   `encode("the dog sat")` gives `[4, 3, 6]`: *dog* is unknown.
+# - For a text, it returns its ids as a NumPy array of whole numbers, shape (T,). One or more spaces separate words.
+#   Words are taken as they are: *The* is not *the*, and `<START>` is a word like any other. Nothing is added. With the
+#   vocabulary of the table, `encode("the cat sat")` gives `[4, 5, 6]`, and `encode("the dog sat")` gives `[4, 3, 6]`:
+#   *dog* is unknown.
 # - For a list of B texts it returns a rectangle, (B, T), with T the length of the longest text. Shorter texts are
 #   filled up with `<PAD>` at the end. `encode(["the cat sat", "the mat"])` gives `[[4, 5, 6], [4, 8, 0]]`. A list of
 #   one text gives (1, T).
@@ -82,8 +82,8 @@ from scratchformer_lib.support.arguments import check_count, check_ids, check_te
 # </details>
 # <details><summary>Hint: one text or several?</summary>
 #
-# `isinstance(text, str)` tells them apart. For several, encode each of them with the method that you are just writing;
-# then you know how long the longest is.
+# `isinstance(text, str)` tells them apart. For several, encode each of them with the method that you are writing; then
+# you know how long the longest is.
 #
 # </details>
 
@@ -125,8 +125,8 @@ class Vocabulary:
     def decode(self, ids):
         """Turn ids back into text, leaving <PAD> out.
 
-        ids: (T,) or (B, T), whole numbers; or one of them.
-        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is none of ours.
+        ids: (T,) or (B, T), whole numbers; or a single id.
+        Returns a text; for (B, T) a list of B texts. Raises ValueError for an id that is not in the vocabulary.
         """
         check_ids("ids", ids, len(self))
         if np.ndim(ids) > 1:
@@ -137,7 +137,8 @@ class Vocabulary:
 check(Vocabulary)
 
 # %% [markdown]
-# Its other methods work on yours. `decode` goes back from ids to text, and leaves the padding out.
+# Its other methods work on yours. `decode` goes back from ids to text, and leaves the padding out. **Predict:** *dog*
+# is not in this vocabulary. What comes back for it, and can any code repair that afterwards?
 
 # %%
 vocabulary = Vocabulary("the cat sat on the mat".split())
@@ -148,8 +149,6 @@ print(ids)
 print(vocabulary.decode(ids))
 
 # %% [markdown]
-# **Predict.** Which words come out different, and why can no code repair that afterwards?
-#
 # *dog* came back as `<UNK>`: what the vocabulary does not know is lost at the door. (Chapter 13 cuts words into pieces
 # instead, so that nothing is ever unknown.)
 #
@@ -173,8 +172,8 @@ print(vocabulary.decode(ids))
 # **Exercise 2.2.** Write `embed(ids, table)`. It takes ids of any shape and a table of shape (n_vocab, D), and returns
 # for each id its row: (T,) becomes (T, D), a batch (B, T) becomes (B, T, D), and a single id becomes (D,).
 #
-# It took us one line. The first line, which is given, refuses ids that are not in the table; without it, what would
-# NumPy make of the id -1?
+# It took us one line. The first line, which is given, refuses ids that are not in the table; without it, NumPy would
+# silently take the last row for the id -1.
 #
 # <details><summary>Hint</summary>
 #
@@ -188,7 +187,7 @@ def embed(ids, table):
     """Look ids up in a table: each becomes its row.
 
     ids: whole numbers, of any shape. table: (n_vocab, D).
-    Returns the shape of ids, and D more: (B, T) becomes (B, T, D).
+    Returns (..., D), a row for each id: (B, T) becomes (B, T, D).
     Raises ValueError where an id is not the number of a row.
     """
     check_ids("ids", ids, len(table))
@@ -223,7 +222,8 @@ print("the product gives the same:", np.array_equal(one_hot @ table, embed(np.ar
 def init_embedding(rng, n_vocab, d_model):
     """Draw an embedding table: a row of d_model numbers for each of n_vocab ids.
 
-    Returns (n_vocab, d_model), float32; a row's length is about 1.
+    rng: a np.random.Generator.
+    Returns (n_vocab, d_model), float32; a row's length is about 1. Raises ValueError for sizes below 1.
     """
     check_count("n_vocab", n_vocab)
     check_count("d_model", d_model)
@@ -248,7 +248,7 @@ figures.similarities(words, x)
 #
 # ## 3. Where does a word stand?
 #
-# *The dog bites the man* and *the man bites the dog* have the same words, so they are made of the same vectors. You
+# *the dog bites the man* and *the man bites the dog* have the same words, so they are made of the same vectors. You
 # will see in chapter 03 that attention looks at a sentence as at a bag of words: shake it, and it sees the same. The
 # order has to be put into the vectors.
 #
@@ -304,7 +304,7 @@ def positional_encoding(length, d_model, dtype=np.float32):
     """Give every position a vector of waves: sin and cos in turns, each pair slower than the one before.
 
     length: T, the number of positions. d_model: D, the number of waves; it may be odd.
-    Returns (T, D), of the given dtype.
+    Returns (T, D), of the given dtype. Raises ValueError for sizes below 1.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.5.
     """
     check_count("length", length)
@@ -328,16 +328,17 @@ print(positional_encoding(3, 4).round(3))
 figures.waves(positional_encoding(64, 32))
 
 # %% [markdown]
-# On the left the waves are fast, on the right so slow that they hardly move in 64 steps. **Predict**, before you move
-# the sliders: what does the hand of the first pair's clock do when you go one position on? And the hand of the last
-# pair?
+# Think of each pair as the hand of a clock, with the cosine to the right and the sine up. **Predict**, before you move
+# the sliders: what does the hand of pair 0 do when you go one position on? And the hand of the last pair?
 
 # %%
 figures.position_widget(positional_encoding)
 
 # %% [markdown]
-# Every pair is the hand of a clock, and each clock is slower than the one before: like seconds, minutes and hours. Read
-# together, the clocks tell positions apart that any one of them confuses. The slowest of 16 takes
+# Each clock is slower than the one before, like seconds, minutes and hours: on the left of the picture the waves are
+# fast, on the right so slow that they hardly move in 64 steps. Read together, the clocks tell positions apart that any
+# one of them confuses. With 32 columns, as in the picture before, how long does the slowest of the 16 clocks take for
+# one round?
 
 # %%
 print(f"{2 * np.pi * 10000 ** (30 / 32):,.0f} positions for one round")
@@ -354,7 +355,7 @@ x = embed(vocabulary.encode("the cat sat on the mat"), table)
 figures.similarity_pair(words, {"words": x, "words + positions": x + positional_encoding(6, d_model)})
 
 # %% [markdown]
-# The right one is a surprise: now *everything* is alike. Something drowned. A position's vector is much longer than a
+# The right one is unexpected: now *everything* is alike. Something drowned. A position's vector is much longer than a
 # word's:
 
 # %%
@@ -365,8 +366,8 @@ print("length of a position's vector ", np.linalg.norm(positional_encoding(6, d_
 # ### Break it, and repair it
 #
 # A position's vector has D/2 pairs, and $\sin^2 + \cos^2 = 1$ in each, so its length is $\sqrt{D/2}$, here 5.66. Our
-# words have length 1, so what the model reads is nearly all position, and neighboring positions are alike. The paper's
-# remedy (section 3.4) is to multiply the embeddings by $\sqrt{D}$. **Predict** what that does to the picture.
+# words have length 1, so what the model reads is nearly all position, and neighboring positions are alike. The paper
+# multiplies the embeddings by $\sqrt{D}$ (section 3.4). **Predict** what that does to the picture.
 
 # %%
 x, p = embed(vocabulary.encode("the cat sat on the mat"), table), positional_encoding(6, d_model)
@@ -375,8 +376,7 @@ figures.similarity_pair(words, {"words + positions": x + p, "scaled words + posi
 
 # %% [markdown]
 # Now the words can be told apart, and so can the two *the*: much alike, but no longer the same. Both facts are in one
-# vector. They can be read separately because D is large: the directions of words and the directions of positions are
-# nearly at right angles, as you saw above.
+# vector. They can be read separately because D is large: a random word has little in common with any position.
 #
 # Could one append the position to the word instead? One could. But the next thing a Transformer does with a vector is
 # to multiply it by a matrix, and for a matrix appending and adding are not so different:
@@ -392,8 +392,8 @@ print("matrix for appended vectors", np.concatenate([W, W]).shape, "  for added 
 
 # %% [markdown]
 # Adding is what you get when words and positions share one matrix. Appending would allow two different ones, and
-# doubles the width of everything that follows. The model can have the better of both: it may learn to keep some columns
-# for words and others for positions. (In chapter 03 you will set weights by hand in just this way.)
+# doubles the width of what the next matrix reads. The model can have the better of both: it may learn to keep some
+# columns for words and others for positions. (In chapter 03 you will set weights by hand in this way.)
 #
 # ### Break it: halves instead of pairs
 #
@@ -422,7 +422,8 @@ print("halves     ", halves(3, 4)[1].round(3))
 # So a model that has a matrix to choose can ask *what stood one word before me?* with the same matrix at every
 # position. In chapter 03 you will ask exactly that.
 #
-# By hand, for one pair that turns by the angle $a$ in $k$ steps. The school formulas for the sum of two angles are
+# By hand, for one pair whose hand stands at the angle $w$, and turns by the angle $a$ in $k$ steps. The school formulas
+# for the sum of two angles are
 #
 # $$\sin(w + a) = \sin w \cos a + \cos w \sin a \qquad \cos(w + a) = \cos w \cos a - \sin w \sin a$$
 #
@@ -431,8 +432,9 @@ print("halves     ", halves(3, 4)[1].round(3))
 # $$\begin{pmatrix} \sin(w + a) & \cos(w + a) \end{pmatrix} = \begin{pmatrix} \sin w & \cos w \end{pmatrix}
 # \begin{pmatrix} \cos a & -\sin a \\ \sin a & \cos a \end{pmatrix}$$
 #
-# Each pair has its own angle, $a = k / 10000^{2i/D}$, and no pair touches another. So $M_k$ is zero but for 2 by 2
-# blocks along its diagonal, one for each pair.
+# (With $w = 1$ and $a = 1$, one step of pair 0: $\sin 2 = 0.841 \cdot 0.540 + 0.540 \cdot 0.841 = 0.909$, as in the
+# table of section 3.) Each pair has its own angle, $a = k / 10000^{2i/D}$, and no pair touches another. So $M_k$ is
+# zero but for 2 by 2 blocks along its diagonal, one for each pair.
 #
 # **Exercise 2.4.** Write `shift_matrix(k, d_model, dtype=np.float32)`. It returns $M_k$, of shape (D, D) and the given
 # dtype. D is even, so that every sine has its cosine; `k` may be negative, or 0. Compute the angles in float64, as
@@ -456,7 +458,7 @@ def shift_matrix(k, d_model, dtype=np.float32):
     """Make the matrix that moves every position k steps on: positional_encoding[p] @ it is positional_encoding[p + k].
 
     k: how many positions, negative for back. d_model: D, even.
-    Returns (D, D), of the given dtype.
+    Returns (D, D), of the given dtype. Raises ValueError where d_model is odd.
     """
     check_count("d_model", d_model)
     if d_model % 2:
@@ -496,8 +498,8 @@ print("with halves instead of pairs:     ", equal(h[10] @ M_3, h[13]))
 # The last line is the promised break: where sines and cosines stand in another order, the blocks turn the wrong
 # numbers.
 #
-# From the same property it follows that the dot product of two encodings depends on their *distance* alone. Three
-# curves, from three starting positions:
+# The dot product of two encodings depends on their *distance* alone: each pair contributes $\sin w \sin u + \cos w \cos
+# u = \cos(w - u)$, and only the difference of the two angles is left. Three curves, from three starting positions:
 
 # %%
 figures.products_by_distance(positional_encoding)
@@ -556,7 +558,7 @@ def count_pairs(ids, n_vocab, pad_id):
     counts = np.zeros((n_vocab, n_vocab))
     for row in ids:
         row = row[row != pad_id]
-        np.add.at(counts, (row[:-1], row[1:]), 1)
+        np.add.at(counts, (row[:-1], row[1:]), 1)       # counts[this, next] += 1, for every pair
     return counts
 
 # %%
@@ -609,8 +611,9 @@ nats = np.concatenate([-np.log(chances(row, table)) for row in ids])
 print(f"mean surprise {nats.mean():.3f} nats a word")
 
 # %% [markdown]
-# Four sentences in nine. **0.390 nats a word is the number to beat.** How far down can it go? Whoever knows the four
-# sentences is only ever surprised twice, by the animal and by what it does, one of two each time:
+# Four in nine of its sentences are among the four. **0.390 nats a word is the number to beat.** How far down can it go?
+# Whoever knows the four sentences is only ever surprised twice, by the animal and by what it does, one of two each
+# time:
 
 # %%
 n_words = sum(len(text.split()) - 1 for text in texts)          # <START> is given, <END> has to be said
@@ -635,6 +638,7 @@ print(f"{n_words} words; best possible: {4 * 2 * np.log(2) / n_words:.3f} nats a
 
 # %%
 import re
+import textwrap
 from collections import Counter
 
 try:
@@ -643,12 +647,12 @@ except ImportError:
     raise ImportError("this Python has no pydoc_data; set `text` to any long text of yours instead") from None
 
 text = re.findall(r"[a-z]+|[.,]", " ".join(topics.values()).lower())
-vocabulary = Vocabulary([word for word, _ in Counter(text).most_common(2000)])
+vocabulary = Vocabulary([word for word, _ in Counter(text[:len(text) * 9 // 10]).most_common(2000)])
 print(f"{len(text):,} words, {len(set(text)):,} different ones")
 
 # %% [markdown]
 # A pair that never came in the first part may come in the second, and a share of 0 would be punished with an infinite
-# surprise. So each row gets a little of the words' overall shares before the logarithm is taken.
+# surprise. So each word is treated as if 200 more words had followed it, spread like the words of the whole first part.
 
 # %%
 n_vocab = len(vocabulary)
@@ -663,31 +667,32 @@ def nats_a_word(scores):
 
 print(f"unknown words: {np.mean(ids == vocabulary.unk_id):.1%}")
 print(f"knows nothing         {np.log(n_vocab):.2f} nats a word")
-print(f"how common words are  {nats_a_word(np.tile(np.log(overall), (len(unseen) - 1, 1))):.2f}")
+print(f"how common words are  {nats_a_word(np.broadcast_to(np.log(overall), (len(unseen) - 1, n_vocab))):.2f}")
 print(f"bigram                {nats_a_word(embed(unseen[:-1], table)):.2f}")
 
 # %% [markdown]
-# Knowing how common each word is helps a lot, and knowing one word of the past helps again. What comes after *you*, and
-# what does it write?
+# Knowing how common each word is helps a lot, and knowing one word of the past helps again. What came after *you*, by
+# the counts alone? And what does the model write from there?
 
 # %%
+ids = vocabulary.encode(" ".join(text))
+with np.errstate(divide="ignore"):
+    table = np.log(count_pairs(ids[None], n_vocab, vocabulary.pad_id))
+
 you = bigram_next(vocabulary.encode("you"), table)[0]
 top = np.argsort(-you)[:8]
 figures.next_words([vocabulary.words[i] for i in top], you[top], f"after \"you\": the eight likeliest of {n_vocab:,}")
 
 # %%
 rng = np.random.default_rng(3)
-word, text = vocabulary.encode("the")[0], ["the"]
+text = [vocabulary.encode("you")[0]]
 for _ in range(30):
-    shares = bigram_next(word, table)
-    shares[vocabulary.unk_id] = 0                       # it may not say "unknown"
-    word = rng.choice(n_vocab, p=shares / shares.sum())
-    text.append(vocabulary.words[word])
-print(" ".join(text))
+    text.append(rng.choice(n_vocab, p=bigram_next(text[-1], table)))
+print(textwrap.fill(vocabulary.decode(text), 100))
 
 # %% [markdown]
-# Each pair of neighbors reads like English, and no sentence does. It takes more than one word of the past. Next, words
-# look at all the words before them.
+# Each pair of neighbors occurs in the documentation, and no sentence does. It takes more than one word of the past.
+# Next, words look at all the words before them.
 #
 # ### Test yourself
 #
@@ -699,7 +704,7 @@ print(" ".join(text))
 # <details><summary>The table of GPT-2's small model has 50,257 rows and 768 columns (Radford et al., 2019). How many
 # numbers is that?</summary>
 #
-# 50,257 times 768 is 38,597,376: nearly a third of the 124 million parameters of that model.
+# 50,257 times 768 is 38,597,376: nearly a third of that model's 124 million parameters.
 #
 # </details>
 # <details><summary>Why are cosines needed, when sines alone would give every position other numbers?</summary>

@@ -8,9 +8,9 @@
 #
 # **The question: which of the earlier words matters now, and how does a word get at it?**
 #
-# At the end you will have written the heart of the Transformer, in six lines, and grown it from a dictionary. You will
-# set its weights by hand, so that words look where you want, and in the last section two layers of it complete a text
-# that they have never seen, without any training.
+# At the end you will have written the heart of the Transformer, in seven lines, and grown it from a dictionary. You
+# will set its weights by hand, so that words look where you want, and in the last section two layers of it complete a
+# text that they have never seen, without any training.
 #
 # Six exercises in two sittings of about 50 minutes: sections 1 to 5, then 6 to 10. You need `softmax` from [chapter
 # 01](01_softmax.ipynb) and, from section 6 on, positions from [chapter 02](02_embeddings.ipynb).
@@ -60,11 +60,12 @@ from scratchformer_lib.support.arguments import (
 # %% [markdown]
 # ## 1. One earlier word decides
 #
-# *Ann drinks tea. Bob drinks milk. Cleo drinks water. What does Bob drink?*
+# *Ann drinks tea. Bob drinks milk. Cleo drinks water. Bob drinks* ... what?
 #
-# You looked back, found *Bob*, and read what stood with him. A bigram model cannot: it sees the word *drink*, and after
-# *drink* come tea, milk and water equally often. What can a model do that may use all the earlier words? The first idea
-# is to take the average of them. Each drink is a vector with a single 1, so that we can read what is in a mixture:
+# You looked back, found *Bob*, and read what stood with him. A bigram model cannot: it sees the word *drinks*, and
+# after *drinks* come tea, milk and water equally often. What can a model do that may use all the earlier words? The
+# first idea is to take the average of them. Each drink is a vector with a single 1, so that we can read what is in a
+# mixture:
 
 # %%
 drinks = ["tea", "milk", "water"]
@@ -77,10 +78,10 @@ for drink, share in zip(drinks, vectors.mean(axis=0), strict=True):
 # A third of each, whoever is asked about. An average does not depend on the question.
 #
 # Before attention, networks read a text word by word and squeezed all that they had read into one vector of fixed size,
-# a *memory* that each new word rewrote (recurrent networks). Whether Bob's milk survives a hundred further words
-# depends on what the network chose to keep, before it knew the question. Bahdanau, Cho and Bengio (2015) let a
-# translator look back at all the words instead, each time it wrote one. The Transformer (Vaswani et al., 2017) kept the
-# looking back and threw away the rest.
+# a *state* that each new word rewrote (recurrent networks). Whether Bob's milk survives a hundred further words depends
+# on what the network chose to keep, before it knew the question. Bahdanau, Cho and Bengio (2015) let a translator look
+# back at all the words instead, each time it wrote one. The Transformer (Vaswani et al., 2017) kept the looking back
+# and dropped the recurrence.
 #
 # Looking back with a question is what a Python dictionary does:
 
@@ -145,6 +146,9 @@ query = np.array([2.0, 1.0])
 
 print(soft_lookup(query, keys, values).round(3))
 
+# Bob's drink: each name a direction of its own for a key, each drink a direction of its own for a value
+print(dict(zip(drinks, soft_lookup(5 * np.eye(3)[1], np.eye(3), vectors).round(2).tolist(), strict=True)))
+
 # %%
 figures.lookup_picture(query, keys, values[:, 0], softmax(keys @ query), names)
 
@@ -189,7 +193,7 @@ print("the same as the loop:", np.allclose(weights @ v, [soft_lookup(query, k, v
 
 # %% [markdown]
 # Each query has one hundred percent to spend, so each *row* adds up to 1. Softmax over the other axis would let each
-# key give itself away once. The shares of attention are called **weights**.
+# key share itself out among the queries. The shares of attention are called **weights**.
 #
 # ## 4. Why the scores are scaled
 #
@@ -212,8 +216,8 @@ figures.scale_picture(sizes, largest)
 
 # %% [markdown]
 # Without scaling, the choice is made by the size of the vectors: with 512 numbers the best key takes nearly everything,
-# though the keys are random and none deserves it. Divided by d, all look the same, and the question is no longer heard.
-# Divided by the root, the picture does not depend on d at all. Here is why it is the root:
+# though the keys are random and none deserves it. Divided by d, with 512 numbers all look the same, and the question is
+# no longer heard. Divided by the root, the picture hardly depends on d. Here is why it is the root:
 
 # %%
 for d in (4, 64, 512):
@@ -222,12 +226,12 @@ for d in (4, 64, 512):
           f"typical size {dots.std():5.2f}   root of d {math.sqrt(d):5.2f}")
 
 # %% [markdown]
-# Each of the d terms adds a variance of 1, so the variance of the sum is d, and its typical size (its standard
-# deviation) is $\sqrt{d}$. Dividing by $\sqrt{d}$ brings it back to 1. The $d$ here is the size of the vectors that are
-# multiplied, **d_k**, whatever the size of the values or of the model.
+# Each of the d terms adds a variance (the mean of the squares, for numbers around 0) of 1, so the variance of the sum
+# is d, and its typical size (its standard deviation) is $\sqrt{d}$. Dividing by $\sqrt{d}$ brings it back to 1. The $d$
+# here is the size of the vectors that are multiplied, **d_k**, whatever the size of the values or of the model.
 #
-# A pointed softmax has another price, which training pays. Where one weight is nearly 1, moving a score a little
-# changes nothing, and training feels its way by such little changes:
+# A softmax that gives nearly everything to one has another price, which training pays. Where one weight is nearly 1,
+# moving a score a little changes nothing, and training feels its way by such little changes:
 
 # %%
 for d in (4, 64, 512):
@@ -238,7 +242,7 @@ for d in (4, 64, 512):
     print(f"d = {d:3}   how much the weights answer to one score: raw {raw:.3f}   scaled {scaled:.3f}")
 
 # %% [markdown]
-# At d = 512 the raw scores have gone nearly deaf.
+# At d = 512, without the scale, the weights hardly answer any more.
 #
 # ## 5. Who may look where
 #
@@ -251,15 +255,15 @@ for d in (4, 64, 512):
 # | query 0 | True | True | True |
 # | query 1 | True | True | False |
 #
-# Which number does *never*? Not a score of 0: that is an ordinary score, better than -1. In chapter 01 you met the
+# Which number means *never*? Not a score of 0: that is an ordinary score, better than -1. In chapter 01 you met the
 # score that gets the share 0 and leaves 100% to the others: $-\infty$. So the mask acts on the *scores*, before
 # softmax.
 #
-# One case needs care. A row of the mask that is False everywhere asks for shares of nothing. Softmax makes `nan` of it
-# (and so does PyTorch). A `nan` spreads to everything that is computed from it, so we decide otherwise: **a query that
-# may look at nothing has the weights 0 and finds zeros.**
+# One case needs care. A row of the mask that is False everywhere asks for shares of nothing. Softmax makes `nan` of it.
+# (PyTorch's softmax does too; its attention functions differ from one another.) A `nan` spreads to everything that is
+# computed from it, so we decide otherwise: **a query that may look at nothing has the weights 0 and finds zeros.**
 #
-# All together, in the notation of the paper:
+# All together, in the notation of the paper (the mask acts on the fraction):
 #
 # $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{Q K^\mathsf{T}}{\sqrt{d_k}}\right) V$$
 #
@@ -267,9 +271,10 @@ for d in (4, 64, 512):
 #
 # - q (..., T, d_k), k (..., S, d_k) and v (..., S, d_v) may have any number of axes in front, which are stacks of
 #   sentences: for a batch, (B, T, d_k). `output` is (..., T, d_v) and `weights` (..., T, S).
-# - `mask` is None or an array of bool, (T, S) or with as many axes as the scores; True where a query may look. Weights
-#   that are masked are exactly 0, and the others of their row add up to 1; a row that may look at nothing is all 0. All
-#   this holds for large scores too, also where the mask forbids the largest.
+# - `mask` is None or an array of bool, (T, S), or with as many axes as the scores, of which some may have size 1 where
+#   all share one mask; True where a query may look. Weights that are masked are exactly 0, and the others of their row
+#   add up to 1; a row that may look at nothing is all 0. All this holds for large scores too, also where the mask
+#   forbids the largest.
 # - float32 in, float32 out. NumPy's `np.sqrt(4)` is a float64 and makes everything float64 that it touches;
 #   `math.sqrt(4)` is a plain Python number and does not.
 # - By hand, with d_k = 4:
@@ -353,8 +358,7 @@ print("mask after softmax ", late[1].round(3), "  sum", late[1].sum().round(3))
 
 # %% [markdown]
 # The forbidden key is 0 in both, but in the second row nobody got its share: the sum is below 1, and what the query
-# finds gets smaller the more is hidden from it. Worse, the forbidden score still has a say: the larger it is, the less
-# is left for the others.
+# finds gets smaller the more is hidden from it.
 #
 # That was the first sitting. You have the function; the second one is about what to feed it.
 #
@@ -375,8 +379,10 @@ _, weights = scaled_dot_product_attention(x, x, x)
 figures.weights_picture(weights, words, title="x looks at x")
 
 # %% [markdown]
-# Every word looks at itself most, since nothing is as much like a vector as the vector itself. And the scores are
-# symmetric: *cat* matters to *sat* exactly as *sat* does to *cat*.
+# Here every word looks at itself most, and the two *the* at each other as much: the product of a vector with itself is
+# the square of its length, and another vector reaches that only if it is much longer. The scores are symmetric, too:
+# the score of *cat* for *sat* is that of *sat* for *cat*. (The weights are not, since each row is shared out by
+# itself.)
 
 # %%
 scores = x @ x.T
@@ -384,8 +390,8 @@ print("symmetric:", np.allclose(scores, scores.T))
 
 # %% [markdown]
 # That is not how words work: *sat* needs to know who sat, and *cat* may need something else. Let each word play three
-# roles. What it *asks*, what it *offers to be found by*, and what it *gives when found* are three projections of the
-# same vector, by three matrices that training will choose:
+# roles. What it *asks*, what it *offers to be found by*, and what it *gives when found* are three *projections* of the
+# same vector, that is, its products with three matrices that training will choose:
 #
 # $$Q = x W_Q \qquad K = x W_K \qquad V = x W_V$$
 #
@@ -427,7 +433,8 @@ print("output", output.shape, "  weights", weights.shape, "  symmetric:", np.all
 print("with the same matrix for both roles, symmetric:", np.allclose(x @ W_Q @ (x @ W_Q).T, (x @ W_Q @ (x @ W_Q).T).T))
 
 # %% [markdown]
-# These are random matrices, so we do not look at a picture of them: where these words look means nothing.
+# With two matrices the scores need not be symmetric; with one matrix for both roles they are again. (The matrices are
+# random, so we do not look at a picture of the weights: where these words look means nothing.)
 #
 # **Predict.** Our x has no positions in it, and *the* occurs twice, in places 0 and 4. How much do its two outputs
 # differ?
@@ -463,7 +470,7 @@ print("the same:", np.allclose(with_places[0], with_places[4]))
 # there, and a model that may look ahead would copy the next word and learn nothing. So position i may look at 0, 1,
 # ..., i and no further.
 #
-# Look at the simplest case first: no queries and keys, just the average of the past. Here are three ways to write it.
+# Look at the simplest case first: no queries and keys, only the average of the past. Here are three ways to write it.
 
 # %%
 loop = np.array([x[:i + 1].mean(axis=0) for i in range(len(x))])
@@ -497,7 +504,7 @@ def causal_mask(length):
     """Let each position look at itself and at what came before it.
 
     length: T, the number of positions.
-    Returns (T, T), bool; True where row i may look at column j.
+    Returns (T, T), bool; True where row i may look at column j. Raises ValueError for a length below 1.
     """
     check_count("length", length)
     ### BEGIN SOLUTION
@@ -513,7 +520,7 @@ def causal_attention(x, W_Q, W_K, W_V):
     """Let every word look at itself and at the words before it.
 
     x: (..., T, D). W_Q, W_K: (D, d_k). W_V: (D, d_v).
-    Returns (output (..., T, d_v), weights (..., T, T)).
+    Returns (output (..., T, d_v), weights (..., T, T)). Raises ValueError where shapes do not fit.
     """
     check_sequence("x", x)
     return self_attention(x, W_Q, W_K, W_V, causal_mask(x.shape[-2]))
@@ -547,8 +554,8 @@ print("same:", np.allclose(whole, prefixes))
 # ### Is it blind to order?
 #
 # Without a mask, attention sees a bag of words. What about causal attention, still without positions? **Predict:** we
-# swap *cat* and *sat*, and look at the output of the last word, *mat*. Does it change with one layer of attention? And
-# with two, one upon the other?
+# swap *cat* and *sat*, and look at the output of the last word, *mat*. Does it change with one *layer* of attention,
+# that is, one call? And with two layers, where the second takes the outputs of the first as its x?
 
 # %%
 layer_1, layer_2 = rng.standard_normal((2, 3, D, D)) / math.sqrt(D)
@@ -597,6 +604,7 @@ def padding_mask(ids, pad_id):
 
     ids: (..., S), whole numbers; mostly (B, S). pad_id: the id of padding.
     Returns (..., 1, 1, S), bool; True where there is a word. The axes of size 1 stand for heads and for queries.
+    Raises ValueError where ids are not whole numbers.
     """
     check_ids("ids", ids)
     ids = np.asarray(ids)
@@ -608,8 +616,8 @@ def padding_mask(ids, pad_id):
 check(padding_mask)
 
 # %% [markdown]
-# Two masks are combined by asking both: a query may look where *every* mask lets it. This is given, because all that is
-# interesting about it is which shapes it refuses.
+# Two masks are combined by asking both: a query may look where *every* mask lets it. This is given; it also refuses
+# masks that do not fit each other.
 
 # %%
 #| export
@@ -617,7 +625,8 @@ def combine_masks(*masks):
     """Allow what every mask allows.
 
     masks: bool arrays, (T, S) or with as many axes as the largest, that fit each other; None stands for no mask.
-    Returns a bool array of the shape they have together, None if there is no mask at all.
+    Returns a bool array of the shape they broadcast to, None if there is no mask at all.
+    Raises ValueError where a mask is not bool or does not fit the others.
     """
     masks = [mask for mask in masks if mask is not None]
     check_masks(masks)
@@ -645,8 +654,8 @@ wild[1, 3:] = 1e6 * rng.standard_normal((3, D))
 mask = padding_mask(batch, vocabulary.pad_id)[:, 0]     # (B, 1, S): there is no axis for heads in this chapter
 tame, _ = self_attention(x_batch, W_Q, W_K, W_V, mask)
 tried, _ = self_attention(wild, W_Q, W_K, W_V, mask)
-print("words of sentence 1, to the bit the same:", np.array_equal(tame[1, :3], tried[1, :3]))
-print("padded places, the same:                 ", np.array_equal(tame[1, 3:], tried[1, 3:]))
+print("words of the second sentence, to the bit the same:", np.array_equal(tame[1, :3], tried[1, :3]))
+print("padded places, the same:                          ", np.array_equal(tame[1, 3:], tried[1, 3:]))
 
 # %% [markdown]
 # Nothing changes for the words, since nobody looks at padding. The padded places themselves do look around, as queries,
@@ -657,7 +666,8 @@ print("padded places, the same:                 ", np.array_equal(tame[1, 3:], t
 #
 # Now you choose the weights. Chapter 02 gave each position a vector of clocks, and a matrix that moves all clocks k
 # steps: $\mathrm{PE}(p) \, M_k = \mathrm{PE}(p + k)$. And the dot product of two such vectors is largest where the
-# positions are equal. So let every word ask with the *time of the position before its own*:
+# positions are equal. (The numbers in these matrices are called weights as well: weights *of the model*. What a query
+# gives to the keys are *attention* weights.) So let every word ask with the *time of the position before its own*:
 #
 # $$q_i = \mathrm{PE}(i) \, M_{-1} = \mathrm{PE}(i - 1) \qquad k_j = \mathrm{PE}(j)$$
 #
@@ -677,9 +687,10 @@ print("padded places, the same:                 ", np.array_equal(tame[1, 3:], t
 # should choose one of them.
 #
 # **Exercise 3.6.** Write `previous_word_head(d_word, d_position, sharpness=100.0)`. It returns the three matrices `W_Q,
-# W_K, W_V` of the table, with D = d_word + d_position. `shift_matrix(k, d_model)` of chapter 02 is there. Every
-# position but the first must give the word before it a weight above 0.95. (The first has nothing before it; where it
-# looks is left open.) It took us four lines.
+# W_K, W_V` of the table, with D = d_word + d_position. `shift_matrix(k, d_model)` of chapter 02 is there. In a text of
+# seven words, with d_position = 8 or more (or with 4, and a sharpness of 1,000), every position but the first must give
+# the word before it a weight above 0.95. (The first has nothing before it; where it looks is left open.) It took us
+# four lines.
 #
 # <details><summary>Hint: matrices on top of each other</summary>
 #
@@ -721,9 +732,10 @@ for word, found in zip(words[1:], output[1:], strict=True):
 
 # %% [markdown]
 # There is the one earlier word that decides, found by matrices that are the same at every place. Try your own sentence.
-# The second head of the menu reads the word part instead of the position: it looks for the same word. Its factors are
-# moderate, so that you can see the scale at work. (The first word has no word before it; where it looks is chance.)
-# **Predict** what the two switches do before you use them.
+# The second head of the menu reads the word part instead of the position: it looks for the same word. Both heads have
+# moderate factors here, so that you can see the scale at work. (The first word asks for position -1; position 0 is the
+# nearest that there is.) **Predict** what the two switches, *divide by the root of d_k* and *causal mask*, do before
+# you use them.
 
 # %%
 figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_word_head)
@@ -747,8 +759,8 @@ figures.attention_widget(scaled_dot_product_attention, causal_mask, previous_wor
 # 2. Each word looks for places where *the word written down* is the word itself. Those are the places right after its
 #    earlier occurrences. It brings home the words that stand there.
 #
-# Such pairs form by themselves in trained language models, where they are called *induction heads* (Olsson et al.,
-# 2022). Here they are by hand:
+# Such pairs form by themselves in trained language models; the second head of the pair is called an *induction head*
+# (Olsson et al., 2022). Here they are by hand:
 
 # %%
 def guess_next(ids, n_vocab, sharpness=30.0):
@@ -793,7 +805,7 @@ print(f"always guessing {vocabulary.words[commonest]!r}   {np.mean(ids[1:] == co
 print(f"two layers of attention {np.mean(guesses == ids[1:]):.1%} right")
 
 # %% [markdown]
-# No word of this text was known when it began. For comparison, the bigram of chapter 02 had to count in a long text
+# Nothing had been counted when it began. For comparison, the bigram of chapter 02 had to count in a long text
 # beforehand. And these heads were set by you; training finds better ones.
 #
 # ### Test yourself

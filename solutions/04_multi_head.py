@@ -52,8 +52,8 @@ from scratchformer_lib.support.arguments import check_axes, check_count, check_h
 # %% [markdown]
 # ## 1. One look is not enough
 #
-# To say what comes after *on the*, one has to know *the* and *on*: the word itself and the word before it. Let one
-# query look at both, with 60% on one and 40% on the other. What it brings home is a blend of two words:
+# What comes next in a text often depends on two words: the word itself and the word before it. Let one query look at
+# both, with 60% on one and 40% on the other. What it brings home is a blend of two words:
 #
 # | | cat | sat | on | the |
 # |---|---|---|---|---|
@@ -61,8 +61,9 @@ from scratchformer_lib.support.arguments import check_axes, check_count, check_h
 # | *cat*, before it *sat* | 0.6 | 0.4 | 0 | 0 |
 #
 # The numbers differ, so perhaps a matrix behind it can sort out which word was where? Try. For every pair out of eight
-# words, and for several ways of sharing the attention, take the matrix $W_O$ that fits best (in the sense of least
-# squares), and count how often it names both words right.
+# words, and for several ways of sharing the attention, take the matrix that fits best (in the sense of least squares;
+# call it $W_O$), and count how often it names both words right. To be fair, the one head may bring home as many numbers
+# as two heads together.
 
 # %%
 n = 8
@@ -71,16 +72,18 @@ word = np.eye(n)
 both = np.hstack([word[first], word[second]])           # what we want to read: one word, then the other
 
 def share_right(found):
-    W_O = np.linalg.lstsq(found, both, rcond=None)[0]
+    W_O = np.linalg.lstsq(found, both, rcond=None)[0]   # the matrix that fits best
     read = found @ W_O
     right = read[:, :n].argmax(-1) == first, read[:, n:].argmax(-1) == second
     return [right[0].mean(), right[1].mean(), (right[0] & right[1]).mean()]
 
 mixtures = np.linspace(0, 1, 21)
-one = np.array([share_right(m * word[first] + (1 - m) * word[second]) for m in mixtures]).T
+wide = np.random.default_rng(0).standard_normal((n, 2 * n))     # the one head brings home as many numbers as two do
+one = np.array([share_right((m * word[first] + (1 - m) * word[second]) @ wide) for m in mixtures]).T
 two = share_right(np.hstack([word[first], word[second]]))[2]
 
-figures.one_head_two_heads(mixtures, dict(zip(["one word", "the other", "both"], one, strict=True)), two)
+names = ["the word before", "the word itself", "both"]
+figures.one_head_two_heads(mixtures, dict(zip(names, one, strict=True)), two)
 
 # %% [markdown]
 # A single look can read either word, the one it looks at more, and hardly ever both: a blend is one vector, and a
@@ -117,8 +120,8 @@ figures.one_head_two_heads(mixtures, dict(zip(["one word", "the other", "both"],
 # </details>
 # <details><summary>Hint: any number of axes in front</summary>
 #
-# `x.shape[:-1]` is the shape without its last axis; `(*x.shape[:-1], n_heads, -1)` puts two others in its place, and -1
-# lets NumPy work out the size. Axes counted from the end, -2 and -3, are right whatever stands in front.
+# `x.shape[:-1]` is the shape without its last axis, a star unpacks it, and -1 lets `reshape` work out one size by
+# itself. Count the two axes that change places from the end: then it does not matter how many stand in front.
 #
 # </details>
 
@@ -153,9 +156,9 @@ print(split_heads(x, 3))
 figures.split_picture(split_heads)
 
 # %% [markdown]
-# The words are torn apart: each head got a whole word where it should have a piece of every word. Attention on that
-# runs without complaint and learns badly, which makes it one of the most common errors in home-made Transformers. When
-# you doubt a reshape, put `np.arange` through it and look.
+# The words are torn apart: each head got the numbers of one word and a half, where it should have a piece of every
+# word. Attention on that runs without complaint, and nothing but a look at the numbers shows it. When you doubt a
+# reshape, put `np.arange` through it and look.
 #
 # **Exercise 4.2.** Write `merge_heads(x)`, the way back. It takes (..., H, T, d) and returns (..., T, H * d): every
 # word's pieces side by side again. `merge_heads(split_heads(x, n_heads))` is x. It took us two lines.
@@ -189,9 +192,9 @@ print(np.array_equal(merge_heads(split_heads(x, 3)), x))
 # %% [markdown]
 # ## 3. All heads at once
 #
-# Two helpers are given. `linear` multiplies every row by a matrix; it makes one large product of a whole batch, which
-# is faster than a stack of small ones. And `init_multi_head` draws the four matrices at random, in a size that keeps
-# signals about as large as they come.
+# Two helpers are given. `linear` multiplies every row by a matrix; it makes one large product of a whole batch, instead
+# of many small ones. And `init_multi_head` draws the four matrices at random, in a size that keeps signals about as
+# large as they were.
 
 # %%
 #| export
@@ -203,15 +206,16 @@ def linear(x, W, b=None):
     """
     check_axes("x", x, 1)
     check_linear(x.shape[-1], W, b)
-    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product is the fastest
+    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product
     return y if b is None else y + b
 
 # %%
 #| export
 def init_linear(rng, n_in, n_out):
-    """Draw a matrix for `linear` that keeps signals about as large as they come, forwards and backwards.
+    """Draw a matrix for `linear` that keeps signals about as large as they were, forwards and backwards.
 
-    Returns (n_in, n_out), float32.
+    rng: a np.random.Generator. n_in, n_out: the sizes of a row before and after.
+    Returns (n_in, n_out), float32. Raises ValueError for sizes below 1.
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
     """
     check_count("n_in", n_in)
@@ -221,23 +225,25 @@ def init_linear(rng, n_in, n_out):
 # %%
 #| export
 def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
-    """Draw the weights of multi_head_attention.
+    """Draw the matrices of multi_head_attention.
 
     rng: a np.random.Generator. d_k, d_v: sizes of a head's queries and keys, and of its values; D / H if None.
     Returns a dict of W_Q, W_K (D, H * d_k), W_V (D, H * d_v) and W_O (H * d_v, D), float32.
     Raises ValueError where d_model is not divisible by n_heads and d_k or d_v is missing.
     """
-    for name, n in (("d_model", d_model), ("n_heads", n_heads), ("d_k", d_k), ("d_v", d_v)):
-        check_count(name, 1 if n is None else n)
+    check_count("d_model", d_model)
+    check_count("n_heads", n_heads)
     if d_k is None or d_v is None:
         check_heads("d_model", d_model, n_heads)
     d_k = d_model // n_heads if d_k is None else d_k
     d_v = d_model // n_heads if d_v is None else d_v
+    check_count("d_k", d_k)
+    check_count("d_v", d_v)
     return {"W_Q": init_linear(rng, d_model, n_heads * d_k), "W_K": init_linear(rng, d_model, n_heads * d_k),
             "W_V": init_linear(rng, d_model, n_heads * d_v), "W_O": init_linear(rng, n_heads * d_v, d_model)}
 
 # %% [markdown]
-# The formula of the paper, for heads $h = 1, \ldots, H$:
+# The formula of the paper, for heads $h = 1, \ldots, H$ (the paper counts from 1, we from 0):
 #
 # $$\mathrm{head}_h = \mathrm{Attention}(x W_Q^h, \; m W_K^h, \; m W_V^h)
 # \qquad \mathrm{MultiHead}(x, m) = [\mathrm{head}_1, \ldots, \mathrm{head}_H] \, W_O$$
@@ -248,9 +254,10 @@ def init_multi_head(rng, d_model, n_heads, d_k=None, d_v=None):
 # is (D, H · d_k), $W_K$ (D, H · d_k), $W_V$ (D, H · d_v). $W_O$ (H · d_v, D) reads what all heads brought home.
 #
 # **Exercise 4.3.** Write `multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None)`. It takes x (..., T,
-# D) and memory (..., S, D) and returns two things: the output (..., T, D), and the weights of all heads (..., H, T, S).
-# No loop over the heads: your attention takes stacks. The mask is handed on as it is. d_k, d_v and D need not have to
-# do with each other; what is divided evenly among the heads are the columns of the matrices. It took us five lines.
+# D) and memory (..., S, D) and returns two things: the output (..., T, D), as wide as W_O makes it, and the weights of
+# all heads (..., H, T, S). No loop over the heads: your attention takes stacks. The mask is handed on as it is. d_k,
+# d_v and D are independent sizes; what is divided evenly among the heads are the columns of the matrices. It took us
+# five lines.
 #
 # <details><summary>Hint: the plan</summary>
 #
@@ -269,9 +276,9 @@ def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     """Let every position of x look into memory with several heads at once.
 
     x: (..., T, D), gives the queries. memory: (..., S, D), gives keys and values; x itself in self-attention.
-    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D). n_heads: H.
+    W_Q, W_K: (D, H * d_k). W_V: (D, H * d_v). W_O: (H * d_v, D_out), mostly D_out = D. n_heads: H.
     mask: bool, (T, S) or (..., H, T, S) with axes of size 1 where it is the same for all; True where a query may look.
-    Returns (output (..., T, D), weights (..., H, T, S)).
+    Returns (output (..., T, D_out), weights (..., H, T, S)).
     Raises ValueError where shapes do not fit.
     Source: Vaswani et al., "Attention is all you need", 2017, section 3.2.2.
     """
@@ -308,9 +315,9 @@ for h in range(H):
 print("the same as a loop over heads:", np.allclose(output, total))
 
 # %% [markdown]
-# Look at the last line of the loop. Side by side and then times $W_O$ is the same as: each head has its own rows of
-# $W_O$, and the results are *added*. So every head adds something to the output, on its own, and none of them sees what
-# the others found.
+# Look at the last line of the loop. Each head has its own rows of $W_O$. To put the heads side by side and multiply by
+# $W_O$ is to multiply each head by its rows, and to *add*. So every head adds something to the output, on its own, and
+# none of them sees what the others found.
 #
 # **Predict.** Does a head work on a slice of x? We change the last column of x, and nothing else. Which heads ask
 # something else now?
@@ -322,17 +329,20 @@ before, after = (split_heads(linear(a, params["W_Q"]), H) for a in (x, changed))
 print("changed queries, head by head:", [not np.allclose(before[:, h], after[:, h]) for h in range(H)])
 
 # %% [markdown]
-# All of them. Each head's block of $W_Q$ has a row for every column of x. Only the *projections* are cut into pieces.
+# All of them. Each head's block of $W_Q$ has a row for every column of x; only the *projections* are cut into pieces.
+# And each head looks at all S words of the memory: none is given a part of the sentence.
 #
 # ### Masks for many heads
 #
 # Scores are (B, H, T, S) now. `causal_mask(T)` is (T, T) and holds for all sentences and heads; `padding_mask(ids,
 # pad_id)` is (B, 1, 1, S). What about a mask (B, T, S)? Axes line up from the right, so NumPy would take its B for the
-# heads. When there happen to be as many heads as sentences, it would even run. Your attention refuses it:
+# heads. When there happen to be as many heads as sentences, it would even run. The check in the first line of your
+# attention refuses it:
 
 # %%
+many, their_memory = rng.standard_normal((H, T, 8)), rng.standard_normal((H, S, 8))      # as many sentences as heads
 try:
-    multi_head_attention(x, memory, **params, n_heads=H, mask=np.ones((B, T, S), bool))
+    multi_head_attention(many, their_memory, **params, n_heads=H, mask=np.ones((H, T, S), bool))
 except ValueError as error:
     print(error)
 
@@ -375,9 +385,9 @@ for n_heads in (1, 2, 8, 64):
 print(f"8 heads of size 512  {count_parameters(512, 8, 512, 512):,}")
 
 # %% [markdown]
-# At the usual size, D / H, more heads are not more parameters, nor more work: the same matrices are cut into smaller
-# pieces. More heads mean more looks, and each of them in fewer dimensions. With 64 heads of size 8, there are 8 numbers
-# to ask a question in.
+# At the usual size, D / H, more heads are not more parameters, and the matrix products cost the same (softmax alone has
+# more weights to make): the same matrices are cut into smaller pieces. More heads mean more looks, and each of them in
+# fewer dimensions. With 64 heads of size 8, there are 8 numbers to ask a question in.
 #
 # Two questions that readers ask here. *Why two matrices, when a score is* $x_i W_Q W_K^\mathsf{T} x_j^\mathsf{T}$ *and
 # one matrix* $A = W_Q W_K^\mathsf{T}$ *would do?* It would, at a price:
@@ -392,8 +402,8 @@ print(f"rank of their product {np.linalg.matrix_rank(W_Q @ W_K.T)}, of {D} possi
 # One matrix would have four times as many numbers. Two thin ones are a matrix of *rank* 64: it compares words in 64
 # directions and ignores the others.
 #
-# *Why do heads become different?* Because they begin different. Start two heads with the same numbers, and they stay
-# twins: they look at the same places, and add the same thing.
+# *Why do heads become different?* Because they begin different. Start two heads with the same numbers, and they are
+# twins: they look at the same places, and bring home the same.
 
 # %%
 W = {name: W.astype(np.float64) for name, W in init_multi_head(rng, 8, 2).items()}
@@ -401,11 +411,15 @@ for name in ("W_Q", "W_K", "W_V"):
     W[name][:, 4:] = W[name][:, :4]                     # head 1 begins as a copy of head 0
 W["W_O"][4:] = W["W_O"][:4]
 _, weights = multi_head_attention(x, x, **W, n_heads=2)
-print("twins:", np.array_equal(weights[:, 0], weights[:, 1]))
+print("twins:", np.allclose(weights[:, 0], weights[:, 1]))
+
+W["W_Q"][0, 4] += 0.1                                   # one number of one twin is nudged
+_, weights = multi_head_attention(x, x, **W, n_heads=2)
+print("after the nudge:", np.allclose(weights[:, 0], weights[:, 1]))
 
 # %% [markdown]
-# Whatever makes one head better makes its twin better in the same way, so training could not part them (chapter 09
-# computes it). Random numbers do.
+# Whatever would make one twin better would make the other better in the same way, so training could not part them
+# (chapter 09 computes it). One different number can, and random numbers all differ.
 #
 # ## 5. Two heads that write
 #
@@ -415,9 +429,9 @@ print("twins:", np.array_equal(weights[:, 0], weights[:, 1]))
 #
 # Take two heads, with weights set by hand, as in the last section of chapter 03. Head 0 looks at the word itself (a
 # step of 0), head 1 at the word before (a step of -1). Each brings a word home, and its rows of $W_O$ turn that word
-# into scores for the next one. They are tables of logarithms of counts, as in chapter 02: *what # came after this word*
-# for head 0, and *what came two after this word* for head 1. A text begins with `<START>` twice, so that its first word
-# has two words before it like all others.
+# into scores for the next one. The rows of $W_O$ are tables of logarithms of counts, as in chapter 02: *what came after
+# this word* for head 0, and *what came two after this word* for head 1. A text begins with `<START>` twice, so that its
+# first word has two words before it like all others.
 
 # %%
 sentences = [f"the {animal} {does}" for animal in ("cat", "dog") for does in ("sat on the mat", "ran fast")]
@@ -444,10 +458,13 @@ W_Q, W_K, W_V = (np.hstack(matrices) for matrices in zip(*heads, strict=True))
 W_O = np.vstack([log_counts(1), log_counts(2)])
 for name, W in (("W_Q", W_Q), ("W_K", W_K), ("W_V", W_V), ("W_O", W_O)):
     print(name, W.shape)
+for steps in (1, 2):
+    row = log_counts(steps)[vocabulary.ids["the"]].round(2)
+    print(f"{steps} after 'the':", {word: float(x) for word, x in zip(vocabulary.words, row, strict=True) if x > -20})
 
 # %% [markdown]
-# (Minus infinity would not do for *never* here: somewhere it is multiplied by 0, and $0 \cdot \infty$ is `nan`. A score
-# of -20 is a chance of about one in 500 million.)
+# (Minus infinity would not do for *never* here: somewhere it is multiplied by 0, and $0 \cdot \infty$ is `nan`. Beside
+# a score of 0, a score of -20 is a chance of about one in 500 million.)
 #
 # Here D = 28, d_k = 16 and d_v = 12, all different, and the output has n_vocab columns: it *is* the scores. The model
 # is one call and a softmax:
@@ -461,10 +478,11 @@ def next_word(ids, W_O=W_O):
 
 on_the = vocabulary.encode("<START> <START> the cat sat on the")
 weights, shares = next_word(on_the)
+# weights set by hand
 figures.heads_picture(weights, vocabulary.decode(on_the).split(), ["this word", "the word before"])
 
 # %% [markdown]
-# **Predict**, for the text *the cat sat on the*: what does the model expect next? And what if you mute one of the
+# **Predict**, for a text that has only begun, *the*: what does the model expect next? And what if you mute one of the
 # heads, that is, set its rows of $W_O$ to 0?
 
 # %%
@@ -474,13 +492,14 @@ def predict(context, muted):
     weights, shares = next_word(vocabulary.encode(context), W_O * kept[:, None])
     return weights, shares[-1]
 
-contexts = [f"<START> <START> {text}" for text in ("the", "the dog", "the dog ran fast", "the cat sat on the")]
+contexts = [f"<START> <START> {text}" for text in ("the cat sat on the", "the dog ran fast", "the dog", "the")]
 figures.heads_widget(predict, contexts, vocabulary.words, ["this word", "the word before"])
 
 # %% [markdown]
-# With both heads: *mat*, and nothing else. Without the word before, it is the bigram again, with a third each for
-# *cat*, *dog* and *mat*. The score of a word is the *sum* of what the heads say, and a head that says *never* wins. How
-# well does it do?
+# With both heads: *cat* or *dog*, half each. Mute *the word before*, and it is the bigram again, with a third each for
+# *cat*, *dog* and *mat*. Mute *this word*, and it no longer knows that *the* has been said: it says it again half of
+# the time. The score of a word is the *sum* of what the heads say, and a head that says *never* wins. (After *on the*
+# one head would do: two words after *on* comes *mat*, always.) How well does the model do?
 
 # %%
 def write(rng):
@@ -503,8 +522,9 @@ print(f"mean surprise {np.mean(nats):.3f} nats a word")
 
 # %% [markdown]
 # All of them, and the number is down from 0.390 to the best possible. This is a language model made of one layer of
-# multi-head attention, and you know the reason for every number in it. Its limits are plain too: it looks back two
-# words, where you told it to. From chapter 10 on, training finds out where to look.
+# multi-head attention, and you know the reason for every number in it. Its limits are plain too: it sees two words,
+# this one and the one before, where you told it to look. From chapter 10 on, training finds out where to look. It gives
+# no head a job: what a trained head does has to be found out, and many do nothing that has a name.
 #
 # ## 6. What you built, on something real
 #
@@ -516,8 +536,8 @@ print(f"mean surprise {np.mean(nats):.3f} nats a word")
 # | `multi_head_attention(x, memory, ..., mask)` | heads side by side, times $W_O$ | (..., T, D), (..., H, T, S) |
 # | `count_parameters(d_model, n_heads)` | $2 D H d_k + 2 D H d_v$ | a whole number |
 #
-# The smallest GPT-2 has 12 heads in each layer, D = 768 and texts of up to 1,024 pieces of words (Radford et al.,
-# 2019). One such layer, on your code, with a batch of two texts of half that length, one of them padded:
+# The smallest GPT-2 has 12 heads in each layer, D = 768 and texts of up to 1,024 pieces of words (Radford et al., 2018
+# and 2019). One such layer, on your code, with a batch of two texts of half that length, one of them padded:
 
 # %%
 import time

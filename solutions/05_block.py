@@ -6,8 +6,8 @@
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/05_block.ipynb)
 # <!-- /badges -->
 #
-# **The question: attention fetches. Who does something with what was fetched, and how can a hundred layers stand on
-# each other?**
+# **The question: attention fetches. Who does something with what was fetched, and how can a hundred layers be
+# stacked?**
 #
 # At the end you will have written the block that every Transformer is a stack of: attention, a feed-forward network,
 # and around both the two things that let a stack be deep, residual connections and layer normalization. Then you will
@@ -59,9 +59,9 @@ from scratchformer_lib.support.arguments import (
 # %% [markdown]
 # ## 1. A word thinks by itself
 #
-# Attention blends: what a word gets is a sum of values, each times a weight. A sum of vectors, and matrices before and
-# after it, can do no more than mix. Here is a thing that no matrix can do: take the absolute value of a number. A
-# matrix that turns 3 into 3 turns -3 into -3.
+# Attention blends: what a word gets is a sum of values, each times a weight. For given weights, a sum of vectors, and
+# matrices before and after it, can do no more than mix. Here is a thing that no matrix can do: take the absolute value
+# of a number. A matrix that turns 3 into 3 turns -3 into -3.
 #
 # What is missing is a bend. **ReLU** keeps what is positive and makes the rest 0. With it, two layers are enough. By
 # hand, for one number x:
@@ -73,7 +73,8 @@ from scratchformer_lib.support.arguments import (
 #
 # Out into more numbers, a bend, and back: that is a **feed-forward network**. GPT (Radford et al., 2018) and BERT
 # (Devlin et al., 2019) use a softer bend, **GELU**: x times the chance that a standard normal number is below x. The
-# chance has no formula in elementary functions; the form with tanh, which everybody uses, is close. These are given.
+# chance has no formula in elementary functions; the form with tanh, which GPT-2's published code uses, is within 0.0005
+# of it. Both bends are given.
 
 # %%
 #| export
@@ -242,29 +243,30 @@ ones, zeros = np.ones(4), np.zeros(4)
 print(layer_norm(np.array([1.0, 2.0, 3.0, 6.0]), ones, zeros).round(3))
 
 # %%
-big_and_small = rng.standard_normal((4, D)) * [[10], [1], [0.1], [1]] + [[0], [5], [0], [-1]]
+big_and_small = rng.standard_normal((4, D)) * [[3], [1], [0.5], [1]] + [[0], [3], [0], [-2]]
 figures.norm_picture(big_and_small, layer_norm(big_and_small, np.ones(D), np.zeros(D)), words[:4])
 
 # %% [markdown]
-# **Predict.** What does LayerNorm make of a vector that is multiplied by 10? Of one to which 100 is added? And what
-# happens to the *other* words of the sentence?
+# **Predict.** What does LayerNorm make of a vector that is multiplied by 10? Of one to which 100 is added? And when
+# word 3 is changed, as before, what happens to the *other* words of the sentence?
 
 # %%
 ones, zeros = np.ones(D), np.zeros(D)
 normal = layer_norm(x, ones, zeros)
-print("times 10 ", np.allclose(layer_norm(10 * x, ones, zeros), normal, atol=1e-4))
-print("plus 100 ", np.allclose(layer_norm(x + 100, ones, zeros), normal, atol=1e-4))
-print("others   ", np.array_equal(layer_norm(changed, ones, zeros)[:3], normal[:3]))
+print("times 10 is the same:", np.allclose(layer_norm(10 * x, ones, zeros), normal, atol=1e-4))
+print("plus 100 is the same:", np.allclose(layer_norm(x + 100, ones, zeros), normal, atol=1e-4))
+after = layer_norm(changed, ones, zeros)                # word 3 was changed, see section 1
+print("words that changed:", [word for word, a, b in zip(words, normal, after, strict=True) if not np.allclose(a, b)])
 
 # %% [markdown]
-# Size and level of a vector are gone; its direction is what is left. Each word is normalized by itself, so neither the
-# other words of the sentence nor the other sentences of a batch have any influence. (Batch normalization, which is
-# common for images, takes the mean over the batch. A word's output would then depend on what else happens to be in the
-# batch.)
+# Size and level are gone. What is left is the pattern: which entries lie above the mean, which below, and how far
+# compared with the others. Each word is normalized by itself, so neither the other words of the sentence nor the other
+# sentences of a batch have any influence. (Batch normalization, which is common for images, takes the mean over the
+# batch. A word's output would then depend on what else happens to be in the batch.)
 #
 # ### Break it: the epsilon
 #
-# The padding of a batch is often a vector of zeros. And where eps stands matters for small vectors:
+# A vector of zeros can occur. And where eps stands matters for small vectors:
 
 # %%
 with np.errstate(all="ignore"):
@@ -275,7 +277,8 @@ print("under the root", (small / np.sqrt(small.var() + 1e-5)).round(3))
 print("beside it     ", (small / (small.std() + 1e-5)).round(3))
 
 # %% [markdown]
-# Weights that were trained with one of the two do not fit the other.
+# Without eps, 0 is divided by 0. And for small vectors it makes a difference where eps stands; take the one that a
+# model was trained with.
 #
 # ## 3. Dropout, while training
 #
@@ -306,7 +309,7 @@ def dropout(x, rate, rng):
 
     x: any shape. rate: a Python number, at least 0, below 1.
     rng: a np.random.Generator; None means: not training, x comes back.
-    Returns the shape of x. Raises ValueError for another rate.
+    Returns an array of x's shape. Raises ValueError for another rate.
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
     check_rate("rate", rate)
@@ -322,9 +325,9 @@ check(dropout)
 
 # %%
 rng = np.random.default_rng(0)
-x_5 = np.arange(1.0, 9.0)
-draws = np.array([dropout(x_5, 0.3, rng) for _ in range(1000)])
-figures.dropout_picture(x_5, draws[0], draws.mean(axis=0), len(draws))
+eight = np.arange(1.0, 9.0)
+draws = np.array([dropout(eight, 0.3, rng) for _ in range(1000)])
+figures.dropout_picture(eight, draws[0], draws.mean(axis=0), len(draws))
 
 # %% [markdown]
 # **Predict.** We drop 30% of attention's weights, which add up to 1 in every row (PyTorch does that; we drop only what
@@ -344,7 +347,8 @@ print("five draws", sums[:5].round(2), "  mean of all", sums.mean().round(3))
 #
 # Now put it together. The first question is what to do with the output of attention. *Replace* the word's vector by it?
 # Then whatever attention did not fetch is lost, first of all the word itself. So the output is **added** to what came
-# in. The sum runs through the whole model like a river that every layer pours something into: the **residual stream**.
+# in: a **residual connection**. The sum runs through the whole model like a river that every layer pours something
+# into: the **residual stream**.
 #
 # The second question is where to normalize. The Transformer of 2017 normalizes every sum (**post-norm**). GPT-2 and
 # most models since normalize what goes *into* each part, and leave the stream alone (**pre-norm**).
@@ -417,7 +421,11 @@ check(transformer_block)
 # %%
 #| export
 def init_feed_forward(rng, d_model, d_ff):
-    """Draw the weights of feed_forward. Returns a dict of W_1 (D, F), b_1 (F,), W_2 (F, D) and b_2 (D,), float32."""
+    """Draw the parameters of feed_forward.
+
+    rng: a np.random.Generator. d_model: D. d_ff: F.
+    Returns a dict of W_1 (D, F), b_1 (F,), W_2 (F, D) and b_2 (D,), float32. Raises ValueError for sizes below 1.
+    """
     check_count("d_model", d_model)
     check_count("d_ff", d_ff)
     return {"W_1": init_linear(rng, d_model, d_ff), "b_1": np.zeros(d_ff, np.float32),
@@ -425,7 +433,11 @@ def init_feed_forward(rng, d_model, d_ff):
 
 
 def init_layer_norm(d_model):
-    """Make the parameters of layer_norm: gamma of ones, beta of zeros. Returns a dict of two (D,), float32."""
+    """Make the parameters of layer_norm: gamma of ones, beta of zeros.
+
+    d_model: D.
+    Returns a dict of gamma and beta, both (D,), float32. Raises ValueError for a size below 1.
+    """
     check_count("d_model", d_model)
     return {"gamma": np.ones(d_model, np.float32), "beta": np.zeros(d_model, np.float32)}
 
@@ -454,15 +466,16 @@ for pre_norm in (False, True):
 print("recorded:", {name: weights.shape for name, weights in record.items()})
 
 # %% [markdown]
-# The shape that comes out is the shape that went in. So blocks can be stacked, as many as one likes.
+# The shape that comes out is the shape that went in. So blocks can be stacked, as many as one likes. Post-norm ends in
+# a norm, so its entries have the size 1; in pre-norm the stream has grown.
 #
 # ## 5. One to a hundred
 #
 # How deep can it be? We send six random vectors through 1 to 100 blocks with random weights, and take a piece away: the
 # residual connections, or the norms. Two things are measured. How large is the *signal*, an entry of the output? And
-# how strongly does the output answer when the input moves a little? That is the size of the **gradient**; training
-# lives on it. We estimate it by *finite differences*: move the input by a tiny step in a random direction, and divide
-# by the step how far the output moves.
+# how strongly does the output answer when the input moves a little? That is what the **gradient** measures, and
+# training lives on it. We estimate it by *finite differences*, in one random direction: move the input by a tiny step,
+# and divide by the step how far the output moves.
 
 # %%
 D, H, F = 32, 4, 128
@@ -496,24 +509,29 @@ for name, block in variants.items():
 figures.depth_picture(np.arange(1, 101), signals, gradients)
 
 # %% [markdown]
-# Without norms the signal explodes: each block adds something as large as what came in, and a hundred times a little
-# more makes a number with twenty digits. With norms it stays near 1 (post-norm), or grows slowly (pre-norm), since what
-# is added has always the same size.
+# Without norms the signal explodes: each block adds a vector in proportion to what came in. With norms it stays near 1
+# (post-norm), or grows slowly (pre-norm), since what is added always has about the same size. Now the gradient. Without
+# norms it explodes with the signal. Post-norm, too, has little left after a hundred blocks, hardly more than without
+# residuals. Pre-norm keeps it, which is one reason why deep models are pre-norm. (Without residuals there is a gradient
+# left, but the words move together: see below.)
+#
 #
 # Without residuals the size looks fine, because each block ends in a norm. **Predict** what is wrong nevertheless: how
-# different are the six words from each other, after 1, 2, 5, 20 and 100 blocks?
+# different are the six words from each other, compared with their size, after 1, 2, 5, 20 and 100 blocks?
 
 # %%
 print("how far words differ".ljust(22), *(f"{n:>9}" for n in (1, 2, 5, 20, 100)))
 for name, values in apart.items():
-    print(name.ljust(22), *(f"{values[n - 1]:9.1e}" for n in (1, 2, 5, 20, 100)))
+    relative = values / signals[name]                   # compared with the size of an entry
+    print(name.ljust(22), *(f"{relative[n - 1]:9.1e}" for n in (1, 2, 5, 20, 100)))
 
 # %% [markdown]
 # Without residual connections all six words are the same vector after five blocks, up to rounding: each attention
 # blends them, and nothing reminds a word of what it was. What happens afterwards has no meaning any more. (Dong,
-# Cordonnier and Loukas, 2021, prove that attention by itself does this, and fast.) Post-norm loses the words too, more
-# slowly, when it is as deep as this and its weights are random. Pre-norm keeps them apart through a hundred blocks. Its
-# stream is never squeezed: what a word was at the start is still in the sum.
+# Cordonnier and Loukas, 2021, prove that attention by itself does this, and fast.) Without norms, and with post-norm,
+# the words are lost too, only more slowly, when the stack is as deep as this and its weights are random. Pre-norm alone
+# still tells them apart after a hundred blocks, by a fifth of their size. Its stream is never squeezed: what a word was
+# at the start is still in the sum.
 #
 # ## 6. The stream, contribution by contribution
 #
@@ -528,8 +546,8 @@ small_blocks = [init_block(rng, D, H, 48) for _ in range(3)]
 figures.stream_widget(transformer_block, rng.standard_normal((6, D)), small_blocks, H, words)
 
 # %% [markdown]
-# It can, by adding the opposite; nothing else removes anything. Look at the lengths: the stream grows, so each later
-# contribution is a smaller part of it.
+# It can, by adding the opposite; nothing else removes anything. Look at the lengths: some contributions make the stream
+# longer, some shorter. Over many blocks it grows slowly, as section 5 showed.
 #
 # ## 7. What you built, on something real
 #
@@ -540,8 +558,8 @@ figures.stream_widget(transformer_block, rng.standard_normal((6, D)), small_bloc
 # | `dropout(x, rate, rng)` | 0, or $x / (1 - \mathrm{rate})$ | any shape |
 # | `transformer_block(x, params, n_heads, ...)` | look around, then think | (..., T, D) |
 #
-# The stack of the smallest GPT-2: twelve pre-norm blocks, D = 768, 12 heads, F = 3,072 (Radford et al., 2019), with
-# random weights, on your code.
+# The stack of the smallest GPT-2: twelve pre-norm blocks, D = 768, 12 heads, F = 3,072 (Radford et al., 2018 and 2019),
+# with random weights, on your code.
 
 # %%
 rng = np.random.default_rng(0)
@@ -557,8 +575,8 @@ print("output", x.shape, x.dtype, "  all finite:", bool(np.isfinite(x).all()))
 
 # %% [markdown]
 # 85 million numbers, of which the feed-forward networks have two thirds: the part that nobody draws pictures of is the
-# largest. The 124 million of the whole model are these, the embeddings of words and positions, and biases that our
-# attention leaves out.
+# largest. The 124 million of the whole model are these, the embeddings of words and positions, biases that our
+# attention leaves out, and one last norm. (The paper says 117; its authors corrected it.)
 #
 # ### Test yourself
 #

@@ -1,6 +1,7 @@
 """The learner's own code: from the notebook into my_code/, and from there into later chapters."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,11 @@ def run(course, *cells):
     return done.stdout
 
 
+def whose(printed, owner):
+    """The functions that begin calls "Yours" or "The course's"."""
+    return re.findall(r"`(\w+)`", "".join(re.findall(rf"^{owner}: (.*)$", printed, re.M)))
+
+
 def saved(course, name):
     return (course / "my_code" / f"{name}.py").read_text(encoding="utf-8")
 
@@ -110,7 +116,7 @@ def test_a_passed_function_is_saved_and_used_by_later_modules(course):
     printed = run(course, MINE, "import inspect\nfrom scratchformer_lib import attention\n"
                   "print(inspect.getsource(attention.softmax))",
                   "print(attention.weights_of(np.eye(2), np.eye(2)).sum())")
-    assert "`softmax` (yours)" in printed and "`log_softmax` (the course's)" in printed
+    assert whose(printed, "Yours") == ["softmax"] and "log_softmax" in whose(printed, "The course's")
     assert "# my own words" in printed and "2.0" in printed
 
 
@@ -126,7 +132,7 @@ def test_a_class_is_saved_and_used(course):
         "check(Table)")
     assert "from dataclasses import dataclass" in saved(course, "Table")
     printed = run(course, MINE, "from scratchformer_lib.attention import Table\nprint(Table(np.eye(2)))")
-    assert "`Table` (yours)" in printed and "Table(rows=array" in printed
+    assert whose(printed, "Yours") == ["Table"] and "Table(rows=array" in printed
 
 
 def test_helpers_and_imports_of_other_cells_come_along(course):
@@ -139,7 +145,7 @@ def test_helpers_and_imports_of_other_cells_come_along(course):
     assert "import numpy as numpy_by_another_name" in text and "from math import inf" in text
     assert "unused" not in text and "# my own words" in text
     assert text.index("def largest") < text.index("shifted = lambda") < text.index("def softmax")
-    assert "`softmax` (yours)" in run(course, MINE)
+    assert whose(run(course, MINE), "Yours") == ["softmax"]
 
 
 def test_a_solved_function_that_another_one_uses_is_not_copied_into_the_library_twice(course):
@@ -147,7 +153,7 @@ def test_a_solved_function_that_another_one_uses_is_not_copied_into_the_library_
         "def log_softmax(x, axis=-1):\n    m = x.max(axis, keepdims=True)\n"
         "    return x - m + np.log(softmax(x, axis).max(axis, keepdims=True))", "check(log_softmax)")
     printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
-    assert printed.count("` (yours)") == 2
+    assert len(whose(printed, "Yours")) == 2
     assert printed.count("def softmax") == 1
 
 
@@ -158,7 +164,7 @@ def test_two_helpers_of_one_name_are_kept_apart(course):
     run(course, ONE, "def helper(x, axis):\n    return np.logaddexp.reduce(x, axis=axis, keepdims=True)",
         "def log_softmax(x, axis=-1):\n    return x - helper(x, axis)", "check(log_softmax)")
     printed = run(course, MINE, "import inspect, scratchformer_lib.softmax as module\nprint(inspect.getsource(module))")
-    assert printed.count("` (yours)") == 2
+    assert len(whose(printed, "Yours")) == 2
     assert "def helper_softmax(x, axis):" in printed and "def helper_log_softmax(x, axis):" in printed
     assert "return x - helper_log_softmax(x, axis)" in printed
 
@@ -182,7 +188,7 @@ def test_helpers_of_many_kinds_come_along_and_meet_nobody_elses(course, helper, 
     run(course, ONE, helper, f"def softmax(x, axis=-1):\n    m = x - x.max(axis, keepdims=True)\n    e = {use}\n"
         "    return e / e.sum(axis, keepdims=True)", "check(softmax)",
         "later = [helper for helper in range(3)]", "check(softmax)")
-    assert "`softmax` (yours)" in run(course, MINE)
+    assert whose(run(course, MINE), "Yours") == ["softmax"]
     env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
     done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
                           capture_output=True, text=True)
@@ -195,7 +201,7 @@ def test_a_right_answer_is_not_blamed_for_the_faults_of_others(course):
         (course / f"my_code/{name}.py").write_text(f"import not_there\n\n\ndef {name}(x):\n    return x\n",
                                                    encoding="utf-8")
     printed = run(course, MINE)
-    assert "`softmax` (yours)" in printed
+    assert "softmax" in whose(printed, "Yours")
     assert printed.count("set aside. ModuleNotFoundError: No module named 'not_there'") == 2
 
 
@@ -275,7 +281,7 @@ def test_a_broken_stale_or_half_written_file_is_named_and_set_aside(course, text
     (course / "my_code/softmax.py").write_bytes(text)
     printed = run(course, MINE, "from scratchformer_lib.softmax import softmax\nprint(softmax(np.zeros(4)))")
     assert "`softmax`: set aside." in printed and words in printed
-    assert "`softmax` (the course's)" in printed and "[0.25 0.25 0.25 0.25]" in printed
+    assert "softmax" in whose(printed, "The course's") and "[0.25 0.25 0.25 0.25]" in printed
     assert (course / "my_code/set_aside/softmax-0.py").read_bytes() == text
 
 
@@ -294,7 +300,7 @@ def test_a_function_that_passes_its_check_and_breaks_a_later_module_is_named(cou
                                      "        return x"), "check(softmax)")
     printed = run(course, MINE, "from scratchformer_lib import attention\nprint(attention.softmax(np.zeros(7)).sum())")
     assert "`softmax`: set aside. With it, `weights_of` no longer works: S=7: 168 of 168 numbers differ" in printed
-    assert "`softmax` (the course's)" in printed
+    assert "softmax" in whose(printed, "The course's")
 
 
 def test_nobody_is_blamed_for_an_exercise_that_fails_by_itself(course):
@@ -302,7 +308,7 @@ def test_nobody_is_blamed_for_an_exercise_that_fails_by_itself(course):
     checks.write_text(CHECKS.replace("call=lambda f, case:", "call=lambda f, case: 1 / 0 or"), encoding="utf-8")
     run(course, ONE, SOFTMAX, "check(softmax)")
     printed = run(course, MINE)
-    assert "`softmax` (yours)" in printed and "set aside" not in printed
+    assert whose(printed, "Yours") == ["softmax"] and "set aside" not in printed
 
 
 def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
@@ -315,11 +321,11 @@ def test_a_check_meets_the_courses_functions_and_not_the_learners(course):
 def test_begin_is_idempotent_and_says_when_it_is_too_late(course):
     run(course, ONE, SOFTMAX, "check(softmax)")
     printed = run(course, MINE, MINE, "import scratchformer_lib.softmax", MINE, BEGIN.format('"03"'))
-    assert printed.count("`softmax` (yours)") == 3
+    assert whose(printed, "Yours") == ["softmax"] * 3
     assert printed.count("Restart the kernel") == 1         # the last cell, which wants the course's functions back
     printed = run(course, "import scratchformer_lib.softmax", MINE)
-    assert "Restart the kernel" in printed and "scratchformer_lib.softmax is loaded already" in printed
-    assert "`softmax` (yours)" not in printed
+    assert "Restart the kernel" in printed and "The library is loaded already" in printed
+    assert not whose(printed, "Yours")
 
 
 def test_the_switch_is_not_kept(course):
@@ -372,8 +378,8 @@ def test_chapter_05_runs_on_the_learners_own_functions_of_01_to_04(whole_course)
     cells = [cell.answered for cell in chapters["05"].cells if cell.exported or "record = {}" in cell.text]
     printed = run(whole_course, BEGIN.format('"05", mine=True'), "np.called = set()", *cells,
                   "print('called', *np.called)")
-    assert len(wanted) == 13 and all(f"`{name}` (yours)" in printed for name in wanted)
-    assert "`transformer_block` (the course's)" in printed and "Error" not in printed
+    assert len(wanted) == 13 and whose(printed, "Yours") == wanted
+    assert "transformer_block" in whose(printed, "The course's") and "Error" not in printed
     assert {*printed[printed.index("called ") + 7:].split()} == {
         "softmax", "scaled_dot_product_attention", "causal_mask", "split_heads", "merge_heads", "multi_head_attention"}
 

@@ -173,6 +173,7 @@ def call_text(found):
 def in_code(value):
     """A value or a signature as one would write it: functions by their names."""
     text = str(value) if isinstance(value, inspect.Signature) else repr(value)
+    text = re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", text)
     return re.sub(r"<function (?:\w+\.|<locals>\.)*(\w+) at 0x\w+>", r"\1", text)
 
 

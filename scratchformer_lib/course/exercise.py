@@ -21,6 +21,7 @@ from .card import in_digits_that_tell_apart
 MOST_PRINTED = 2000                     # characters of what an answer prints
 TIME_LIMIT = 10.0                       # seconds for all cases of one check
 TOLERANCE = {"float16": 1e-2, "float32": 1e-5, "complex64": 1e-5}     # relative to the largest entry; else 1e-9
+ORDINALS = ["first", "second", "third", "fourth", "fifth"]
 PASSED, WRONG, CRASHED, NOT_ATTEMPTED = "passed", "wrong", "crashed", "not attempted"
 
 
@@ -333,7 +334,8 @@ def compare_trees(expected, got, axes, where):
     elif not isinstance(got, (tuple, list)) or len(got) != len(expected):
         return Difference(f"{where}expected {len(expected)} values, got {describe(got)}")
     for key in keys:
-        found = compare(expected[key], got[key], axes[key] if axes else "", f"{where}in [{key!r}], ")
+        part = f"in [{key!r}]" if isinstance(expected, dict) else f"in the {ORDINALS[key]} result"
+        found = compare(expected[key], got[key], axes[key] if axes else "", f"{where}{part}, ")
         if found:
             return found
     return None
@@ -357,6 +359,8 @@ def compare_values(expected, got, axes, where):
         return None
     index = np.unravel_index(np.argmax(worst), expected.shape)
     names = axes.split() if isinstance(axes, str) else []
+    if len(names) == 2 and names[0] == names[1]:
+        names = ["row", "column"]
     place = ", ".join(f"{name} {i}" for name, i in zip(names, index, strict=True)) if len(names) == expected.ndim else \
         str(list(map(int, index)))
     what = "the number differs:"

@@ -230,12 +230,18 @@ def use_mine():
     loaded = [name for name in names if name in sys.modules]
     current = in_front() or {}
     if texts != current and (loaded or current):
-        return [*lines, f"**Restart the kernel** and run this cell first: {', '.join(loaded) or 'the library'} is "
-                "loaded already, and what you have solved since cannot take its place any more."]
+        return [*lines, "**Restart the kernel** and run this cell first. The library is loaded already, and your "
+                "functions cannot take its functions' places any more."]
     if texts != current:
         package.__path__.insert(0, folder)
-    whose = {name: "(yours)" if name in admitted else "(the course's)" for name in exported_exercises()}
-    return [*lines, "The library now runs on: " + ", ".join(f"`{name}` {owner}" for name, owner in whose.items()) + "."]
+    others = [name for name in exported_exercises() if name not in admitted]
+    lines += ["The library now runs on these functions."]
+    lines += [f"Yours: {in_a_row(admitted)}." if admitted else "Yours: none yet. What passes its check is saved."]
+    return lines + ([f"The course's: {in_a_row(others)}."] if others else [])
+
+
+def in_a_row(names):
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def in_front():

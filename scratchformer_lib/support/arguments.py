@@ -136,9 +136,9 @@ def check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 def check_block(x, params, n_heads, mask, rate):
     """The parameters of a block, as init_block draws them, for x (..., T, D)."""
     check_sequence("x", x)
-    missing = {"attention", "norm_1", "feed_forward", "norm_2"} - set(params)
-    if missing:
-        raise ValueError(f"params must hold attention, norm_1, feed_forward and norm_2; {min(missing)} is missing")
+    check_keys("params", params, "attention", "norm_1", "feed_forward", "norm_2")
+    check_keys("attention", params["attention"], "W_Q", "W_K", "W_V", "W_O")
+    check_keys("feed_forward", params["feed_forward"], "W_1", "b_1", "W_2", "b_2")
     attention, feed = params["attention"], params["feed_forward"]
     check_multi_head(x, x, **attention, n_heads=n_heads, mask=mask)
     check_linear(x.shape[-1], feed["W_1"], feed["b_1"], ("W_1", "b_1"))
@@ -148,9 +148,16 @@ def check_block(x, params, n_heads, mask, rate):
             raise ValueError(f"{name} must have {x.shape[-1]} columns, as x has, to be added to it; "
                              f"got shape {W.shape}")
     for norm in ("norm_1", "norm_2"):
+        check_keys(norm, params[norm], "gamma", "beta")
         for name, vector in params[norm].items():
             check_vector(f"{name} of {norm}", vector, x.shape[-1])
     check_rate("rate", rate)
+
+
+def check_keys(name, params, *keys):
+    """A dict with just these keys."""
+    if set(params) != set(keys):
+        raise ValueError(f"{name} must be a dict of {', '.join(keys)}; got {', '.join(map(str, params)) or 'nothing'}")
 
 
 def check_linear(n_in, W, b=None, names=("W", "b")):
@@ -169,7 +176,9 @@ def check_heads(name, size, n_heads):
 
 
 def check_rate(name, rate):
-    """A share that may be dropped: 0 <= rate < 1."""
+    """A share that may be dropped: 0 <= rate < 1. A NumPy float64 would turn float32 into float64."""
+    if isinstance(rate, np.generic):
+        raise ValueError(f"{name} must be a Python number, which leaves float32 as it is; got {rate!r}")
     if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
         raise ValueError(f"{name} must be at least 0 and below 1; got {rate!r}")
 

@@ -26,8 +26,7 @@ TWICE = ("Your waves slow down twice as fast: the exponent was doubled twice. It
          "column/D for the *even column* that the pair starts with.")
 HALF = ("Your waves slow down half as fast: the exponent lacks its factor 2. For pair i it is 2i/D; for an even column "
         "it is column/D.")
-SMALL = ("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and the angle is "
-         "that far off. Compute in float64, and convert at the end.")
+SMALL = ("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and the angle is off by up to half of that. Compute in float64, and convert at the end.")
 DEGREES = "The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the angle as it is."
 BACKWARDS = ("Your matrix moves k steps back. The positions stand on the left, `pe @ matrix`, so the sine's new value "
              "is made by the first *column*: cos of the angle on top, sin below.")
@@ -513,8 +512,8 @@ def a_loop(ids, table):
     return np.array([table[i] for i in ids])
 
 
-@EMBED.mistake("Your loop is written for ids of shape (T,). They may have any shape, (B, T) or () too, and NumPy takes "
-               "them as they are: `table[ids]`.")
+@EMBED.mistake("Your loop is written for ids of shape (T,). They may have any shape, (B, T) or () too, and NumPy "
+               "takes them as they are: `table[ids]`.")
 def filled_in_a_loop(ids, table):
     vectors = np.zeros((len(ids), table.shape[1]), table.dtype)
     for t in range(len(ids)):
@@ -586,8 +585,8 @@ def one_hot_of_float64(ids, table):
     return np.eye(len(table))[ids] @ table
 
 
-@EMBED.mistake("You multiplied by a root of D. The paper does so in the whole model, and chapter 06 will; `embed` only "
-               "looks the rows up.")
+@EMBED.mistake("You multiplied by a root of D. The paper does so in the whole model, and chapter 06 will; `embed` "
+               "only looks the rows up.")
 def times_root_of_d(ids, table):
     return table[ids] * math.sqrt(table.shape[1])
 
@@ -1022,8 +1021,8 @@ def two_minuses(k, d_model, dtype=np.float32):
     return blocks(k * speeds(d_model), dtype, lambda cos, sin: [[cos, -sin], [-sin, cos]])
 
 
-@SHIFT_MATRIX.mistake("The minus sign stands at a cosine. It belongs to a sine: sin(a + b) = sin a cos b + cos a sin b "
-                      "and cos(a + b) = cos a cos b - sin a sin b.")
+@SHIFT_MATRIX.mistake("The minus sign stands at a cosine. It belongs to a sine: sin(a + b) = sin a cos b + cos a sin "
+                      "b and cos(a + b) = cos a cos b - sin a sin b.")
 def minus_at_a_cosine(k, d_model, dtype=np.float32):
     return blocks(k * speeds(d_model), dtype, lambda cos, sin: [[cos, sin], [sin, -cos]])
 
@@ -1077,8 +1076,8 @@ def always_one_step(k, d_model, dtype=np.float32):
     return shift_matrix(1, d_model, dtype)
 
 
-@SHIFT_MATRIX.mistake("You multiply the matrix of one step by k. k steps are k matrix products, and that makes k times "
-                      "the angle: put k into the angle.")
+@SHIFT_MATRIX.mistake("You multiply the matrix of one step by k. k steps are k matrix products, and that makes k "
+                      "times the angle: put k into the angle.")
 def k_times_one_step(k, d_model, dtype=np.float32):
     return k * shift_matrix(1, d_model, dtype)
 
@@ -1100,14 +1099,14 @@ def no_steps_back(k, d_model, dtype=np.float32):
     return shift_matrix(max(k, 0), d_model, dtype)
 
 
-@SHIFT_MATRIX.mistake("This moves the *columns* of the encoding, or its numbers, k places on. The position moves by "
-                      "turning each pair of waves by k times its speed.")
+@SHIFT_MATRIX.mistake("This moves the numbers of an encoding k columns on. The position moves by turning each pair of "
+                      "waves by k times its speed.")
 def ones_beside_the_diagonal(k, d_model, dtype=np.float32):
     return np.eye(d_model, k=k, dtype=dtype)
 
 
-@SHIFT_MATRIX.mistake("This moves the *columns* of the encoding, or its numbers, k places on. The position moves by "
-                      "turning each pair of waves by k times its speed.")
+@SHIFT_MATRIX.mistake("This moves the numbers of an encoding k columns on. The position moves by turning each pair of "
+                      "waves by k times its speed.")
 def ones_rolled(k, d_model, dtype=np.float32):
     return np.roll(np.eye(d_model, dtype=dtype), k, axis=1)
 
@@ -1257,20 +1256,20 @@ def bigram_next_inputs():
 BIGRAM_NEXT = Exercise(bigram_next, bigram_next_inputs)
 
 
-@BIGRAM_NEXT.mistake("The columns add up to 1; the rows should. Every word of the text makes its own prediction, which "
-                     "shares 100% among all words: softmax along the last axis.")
+@BIGRAM_NEXT.mistake("The columns add up to 1; the rows should. Every word of the text makes its own prediction, "
+                     "which shares 100% among all words: softmax along the last axis.")
 def along_the_text(ids, table):
     return softmax(embed(ids, table), axis=-2)
 
 
-@BIGRAM_NEXT.mistake("The columns add up to 1; the rows should. Every word of the text makes its own prediction, which "
-                     "shares 100% among all words: softmax along the last axis.")
+@BIGRAM_NEXT.mistake("The columns add up to 1; the rows should. Every word of the text makes its own prediction, "
+                     "which shares 100% among all words: softmax along the last axis.")
 def along_the_first_axis(ids, table):
     return softmax(embed(ids, table), axis=0)
 
 
-@BIGRAM_NEXT.mistake("Axis 1 is the words to choose from as long as ids have the shape (T,). For (B, T) it is T. Count "
-                     "from the end: -1.")
+@BIGRAM_NEXT.mistake("Axis 1 is the words to choose from as long as ids have the shape (T,). For (B, T) it is T. "
+                     "Count from the end: -1.")
 def along_axis_1(ids, table):
     return softmax(embed(ids, table), axis=1)
 

@@ -187,14 +187,14 @@ def softmax_of_the_keys(query, keys, values):
     return softmax(keys) @ query @ values
 
 
-@SOFT_LOOKUP.mistake("These are distances, or their opposite. Here a key fits well where its product with the query is "
-                     "large: `keys @ query`.")
+@SOFT_LOOKUP.mistake("These are distances, or their opposite. Here a key fits well where its product with the query "
+                     "is large: `keys @ query`.")
 def by_distance(query, keys, values):
     return softmax(-np.sum((keys - query) ** 2, axis=-1)) @ values
 
 
-@SOFT_LOOKUP.mistake("These are distances, or their opposite. Here a key fits well where its product with the query is "
-                     "large: `keys @ query`.")
+@SOFT_LOOKUP.mistake("These are distances, or their opposite. Here a key fits well where its product with the query "
+                     "is large: `keys @ query`.")
 def by_root_of_distance(query, keys, values):
     return softmax(-np.sqrt(np.sum((keys - query) ** 2, axis=-1))) @ values
 
@@ -408,8 +408,8 @@ def softmax_over_queries(q, k, v, mask=None):
     return weights @ v, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("Softmax runs along the first axis. Each query shares 100% among the keys, which "
-                                      "are the last axis: leave `axis` at -1.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("Softmax runs along the first axis. Each query shares 100% among the keys, "
+                                      "which are the last axis: leave `axis` at -1.")
 def softmax_over_the_first_axis(q, k, v, mask=None):
     weights = softmax(forbid(scaled(q, k), mask, -1e9), axis=0)
     return weights @ v, weights
@@ -422,8 +422,8 @@ def softmax_over_axis_1(q, k, v, mask=None):
     return weights @ v, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("All weights together add up to 1. Each query has 100% of its own: softmax along "
-                                      "the last axis.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("All weights together add up to 1. Each query has 100% of its own: softmax "
+                                      "along the last axis.")
 def softmax_over_everything(q, k, v, mask=None):
     weights = softmax(forbid(scaled(q, k), mask, -1e9), axis=None)
     return weights @ v, weights
@@ -454,8 +454,8 @@ def logarithms_of_weights(q, k, v, mask=None):
     return weights @ v, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("Your own exponentials overflow for large scores. Use `softmax`, which subtracts "
-                                      "the largest score first.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("Your own exponentials overflow for large scores. Use `softmax`, which "
+                                      "subtracts the largest score first.")
 def exponentials_that_overflow_(q, k, v, mask=None):
     e = np.exp(scaled(q, k))
     e = e if mask is None else e * mask
@@ -464,16 +464,16 @@ def exponentials_that_overflow_(q, k, v, mask=None):
     return weights @ v, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("The sum of each row has lost its axis, and no longer lines up with the row. "
-                                      "`keepdims=True` keeps it; or use `softmax`.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("The maximum or the sum of each row has lost its axis, and no longer lines up "
+                                      "with the row. `keepdims=True` keeps it; or use `softmax`.")
 def lost_axis(q, k, v, mask=None):
     e = np.exp(forbid(scaled(q, k), mask, -1e9))
     weights = e / e.sum(axis=-1)
     return weights @ v, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("The sum of each row has lost its axis, and no longer lines up with the row. "
-                                      "`keepdims=True` keeps it; or use `softmax`.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("The maximum or the sum of each row has lost its axis, and no longer lines up "
+                                      "with the row. `keepdims=True` keeps it; or use `softmax`.")
 def lost_axis_of_the_maximum(q, k, v, mask=None):
     scores = scaled(q, k)
     e = np.exp(scores - scores.max(axis=-1))
@@ -604,7 +604,8 @@ def keys_blended(q, k, v, mask=None):
     return weights @ k, weights
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("You blend the queries. What a query finds is made of the values, `weights @ v`.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("You blend the queries. What a query finds is made of the values, `weights @ "
+                                      "v`.")
 def queries_blended(q, k, v, mask=None):
     weights = masked_softmax(scaled(q, k), mask)
     return weights @ q, weights
@@ -615,8 +616,8 @@ def values_compared_(q, k, v, mask=None):
     return blend(scaled(v, k), v, mask)
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("Both results are the weights. The output is the blend of the values: `weights @ "
-                                      "v`.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("Both results are the weights. The output is the blend of the values: `weights "
+                                      "@ v`.")
 def values_not_used(q, k, v, mask=None):
     weights = masked_softmax(scaled(q, k), mask)
     return weights, weights
@@ -722,8 +723,8 @@ def mask_added(q, k, v, mask=None):
     return blend(scaled(q, k) if mask is None else scaled(q, k) + mask, v, None)
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("The weights were returned from before the mask. They must be those that blended "
-                                      "the values: 0 where the mask says no.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("The weights were returned from before the mask. They must be those that "
+                                      "blended the values: 0 where the mask says no.")
 def weights_before_the_mask(q, k, v, mask=None):
     return blend(scaled(q, k), v, mask)[0], softmax(scaled(q, k))
 
@@ -797,8 +798,8 @@ def mask_transposed(q, k, v, mask=None):
     return blend(scaled(q, k), v, mask if mask is None else np.swapaxes(mask, -1, -2))
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("An index of bool needs the shape of the array, and a mask may have axes of size "
-                                      "1, or fewer axes. `np.where(mask, scores, ...)` broadcasts.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("An index of bool needs the shape of the array, and a mask may have axes of "
+                                      "size 1, or fewer axes. `np.where(mask, scores, ...)` broadcasts.")
 def assigned_by_index(q, k, v, mask=None):
     scores = scaled(q, k)
     if mask is not None:
@@ -806,8 +807,8 @@ def assigned_by_index(q, k, v, mask=None):
     return blend(scores, v, mask)
 
 
-@SCALED_DOT_PRODUCT_ATTENTION.mistake("An index of bool needs the shape of the array, and a mask may have axes of size "
-                                      "1, or fewer axes. `np.where(mask, scores, ...)` broadcasts.")
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("An index of bool needs the shape of the array, and a mask may have axes of "
+                                      "size 1, or fewer axes. `np.where(mask, scores, ...)` broadcasts.")
 def assigned_by_index_and_nan(q, k, v, mask=None):
     scores = scaled(q, k)
     if mask is not None:
@@ -1003,7 +1004,8 @@ def matrices_alone(x, W_Q, W_K, W_V, mask=None):
     return scaled_dot_product_attention(W_Q, W_K, W_V, mask)
 
 
-@SELF_ATTENTION.mistake("The matrix stands on the left. The words are rows of x, so it stands on the right: `x @ W_Q`.")
+@SELF_ATTENTION.mistake("The matrix stands on the left. The words are rows of x, so it stands on the right: `x @ "
+                        "W_Q`.")
 def matrices_on_the_left(x, W_Q, W_K, W_V, mask=None):
     return scaled_dot_product_attention(W_Q @ x, W_K @ x, W_V @ x, mask)
 
@@ -1025,8 +1027,8 @@ def output_projected_again(x, W_Q, W_K, W_V, mask=None):
     return output @ W_V, weights
 
 
-@SELF_ATTENTION.mistake("You write the projected queries into the name x, and the keys are then made of those. Keep x, "
-                        "and give each result a name of its own.")
+@SELF_ATTENTION.mistake("You write the projected queries into the name x, and the keys are then made of those. Keep "
+                        "x, and give each result a name of its own.")
 def x_overwritten(x, W_Q, W_K, W_V, mask=None):
     x = x @ W_Q
     q = x
@@ -1092,15 +1094,15 @@ def a_pair_in_a_pair(x, W_Q, W_K, W_V, mask=None):
     return output, output[1]
 
 
-@SELF_ATTENTION.mistake("You added x to the output. Attention returns what was found, and nothing else; the sum with x "
-                        "comes in chapter 05.")
+@SELF_ATTENTION.mistake("You added x to the output. Attention returns what was found, and nothing else; the sum with "
+                        "x comes in chapter 05.")
 def with_x_added(x, W_Q, W_K, W_V, mask=None):
     output, weights = self_attention(x, W_Q, W_K, W_V, mask)
     return x + output, weights
 
 
-@SELF_ATTENTION.mistake("float32 became float64. `np.sqrt(d)` of a whole number is a float64 of NumPy's, and makes all "
-                        "float64; `scaled_dot_product_attention` knows what to do about that.")
+@SELF_ATTENTION.mistake("float32 became float64. `np.sqrt(d)` of a whole number is a float64 of NumPy's, and makes "
+                        "all float64; `scaled_dot_product_attention` knows what to do about that.")
 def self_root_of_float64(x, W_Q, W_K, W_V, mask=None):
     return blend(products(x @ W_Q, x @ W_K) / np.sqrt(W_Q.shape[1]), x @ W_V, mask)
 
@@ -1147,7 +1149,8 @@ def upper_triangle(length):
     return causal_mask(length).T
 
 
-@CAUSAL_MASK.mistake("The mask is turned around: you marked what may *not* be looked at. True is where row i may look.")
+@CAUSAL_MASK.mistake("The mask is turned around: you marked what may *not* be looked at. True is where row i may "
+                     "look.")
 def turned_around(length):
     return ~causal_mask(length)
 
@@ -1177,14 +1180,14 @@ def of_whole_numbers(length):
     return np.tri(length, dtype=int)
 
 
-@CAUSAL_MASK.mistake("These are numbers to add to scores, 0 and -inf. Here a mask says yes or no: bool, True where row "
-                     "i may look.")
+@CAUSAL_MASK.mistake("These are numbers to add to scores, 0 and -inf. Here a mask says yes or no: bool, True where "
+                     "row i may look.")
 def to_be_added(length):
     return np.where(causal_mask(length), 0.0, -np.inf)
 
 
-@CAUSAL_MASK.mistake("These are numbers to add to scores, 0 and -inf. Here a mask says yes or no: bool, True where row "
-                     "i may look.")
+@CAUSAL_MASK.mistake("These are numbers to add to scores, 0 and -inf. Here a mask says yes or no: bool, True where "
+                     "row i may look.")
 def large_number_to_be_added(length):
     return np.where(causal_mask(length), 0.0, -1e9)
 
@@ -1234,8 +1237,8 @@ def a_list(length):
     return [[j <= i for j in range(length)] for i in range(length)]
 
 
-@CAUSAL_MASK.mistake("This is one row. Compare a column of numbers with a row of them, `[:, None]`, and they broadcast "
-                     "to a matrix.")
+@CAUSAL_MASK.mistake("This is one row. Compare a column of numbers with a row of them, `[:, None]`, and they "
+                     "broadcast to a matrix.")
 def one_row(length):
     return np.arange(length) >= np.arange(length)
 
@@ -1299,14 +1302,14 @@ def padding_marked(ids, pad_id):
     return ~padding_mask(ids, pad_id)
 
 
-@PADDING_MASK.mistake("Two axes of size 1 are missing. Scores have the shape (B, H, T, S), so the mask needs (B, 1, 1, "
-                      "S): `[..., None, None, :]`.")
+@PADDING_MASK.mistake("Two axes of size 1 are missing. Scores have the shape (B, H, T, S), so the mask needs (B, 1, "
+                      "1, S): `[..., None, None, :]`.")
 def no_new_axes(ids, pad_id):
     return ids != pad_id
 
 
-@PADDING_MASK.mistake("One axis is missing: (B, 1, S). Scores have two axes between B and S, one for heads and one for "
-                      "queries.")
+@PADDING_MASK.mistake("One axis is missing: (B, 1, S). Scores have two axes between B and S, one for heads and one "
+                      "for queries.")
 def one_new_axis(ids, pad_id):
     return (ids != pad_id)[..., None, :]
 
@@ -1345,14 +1348,14 @@ def compared_with_0(ids, pad_id):
     return padding_mask(ids, 0)
 
 
-@PADDING_MASK.mistake("You compare by size, and ids have none: 0 may be a word where padding is 9. Every id but one is "
-                      "a word: `!=`.")
+@PADDING_MASK.mistake("You compare by size, and ids have none: 0 may be a word where padding is 9. Every id but one "
+                      "is a word: `!=`.")
 def larger_ids_only(ids, pad_id):
     return (ids > pad_id)[..., None, None, :]
 
 
-@PADDING_MASK.mistake("You compare by size, and ids have none: 0 may be a word where padding is 9. Every id but one is "
-                      "a word: `!=`.")
+@PADDING_MASK.mistake("You compare by size, and ids have none: 0 may be a word where padding is 9. Every id but one "
+                      "is a word: `!=`.")
 def smaller_ids_forbidden(ids, pad_id):
     return (ids >= pad_id)[..., None, None, :]
 
@@ -1403,8 +1406,8 @@ def not_equal_by_not(ids, pad_id):
     return (not ids == pad_id)[..., None, None, :]
 
 
-@PADDING_MASK.mistake("`[:, None, None, :]` is made for a batch. Ids without one, shape (S,), become (1, 1, S): `[..., "
-                      "None, None, :]` fits both.")
+@PADDING_MASK.mistake("`[:, None, None, :]` is made for a batch. Ids without one, shape (S,), become (1, 1, S): "
+                      "`[..., None, None, :]` fits both.")
 def for_a_batch_only(ids, pad_id):
     return (ids != pad_id)[:, None, None, :]
 
@@ -1583,21 +1586,21 @@ def sign_of_the_scores(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, -sharpness * shift_matrix(-1, d_position))
 
 
-@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows of "
-                            "each matrix are those that read a word.")
+@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows "
+                            "of each matrix are those that read a word.")
 def positions_first(d_word, d_position, sharpness=100.0):
     return tuple(np.vstack([W[d_word:], W[:d_word]]) for W in previous_word_head(d_word, d_position, sharpness))
 
 
-@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows of "
-                            "each matrix are those that read a word.")
+@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows "
+                            "of each matrix are those that read a word.")
 def positions_first_in_values(d_word, d_position, sharpness=100.0):
     W_Q, W_K, W_V = previous_word_head(d_word, d_position, sharpness)
     return W_Q, W_K, np.vstack([W_V[d_word:], W_V[:d_word]])
 
 
-@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows of "
-                            "each matrix are those that read a word.")
+@PREVIOUS_WORD_HEAD.mistake("Words and positions are exchanged. In x the words come first, so the first d_word rows "
+                            "of each matrix are those that read a word.")
 def positions_first_in_queries_and_keys(d_word, d_position, sharpness=100.0):
     W_Q, W_K, W_V = previous_word_head(d_word, d_position, sharpness)
     return np.vstack([W_Q[d_word:], W_Q[:d_word]]), np.vstack([W_K[d_word:], W_K[:d_word]]), W_V
@@ -1638,8 +1641,8 @@ def values_of_ones(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, sharpness * shift_matrix(-1, d_position), None, np.ones((d_word, d_word)))
 
 
-@PREVIOUS_WORD_HEAD.mistake("`np.ones` makes all keys alike, and every position gets the same weight. The identity, "
-                            "`np.eye`, passes the position on as it is.")
+@PREVIOUS_WORD_HEAD.mistake("`np.ones` makes one number of each key, the sum of its waves, and most words look at the "
+                            "same place. The identity, `np.eye`, passes the position on as it is.")
 def keys_of_ones(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, sharpness * shift_matrix(-1, d_position), np.ones((d_position, d_position)))
 

@@ -38,8 +38,8 @@ SPLIT_HEADS = Exercise(split_heads, split_inputs)
 
 
 @SPLIT_HEADS.mistake("The shape is right and the numbers are not: `reshape` cuts the numbers as they lie, so a head "
-                     "gets several positions whole instead of a part of each. Reshape to (..., T, H, d), then swap "
-                     "T and H.")
+                     "gets several positions whole instead of a part of each. Reshape to (..., T, H, d), then swap T "
+                     "and H.")
 def reshaped_at_once(x, n_heads):
     return x.reshape(*x.shape[:-2], n_heads, x.shape[-2], -1)
 
@@ -56,8 +56,8 @@ def interleaved(x, n_heads):
     return np.moveaxis(x.reshape(*x.shape[:-1], -1, n_heads), -1, -3)
 
 
-@SPLIT_HEADS.mistake("H and d have changed places: this is (..., d, T, H). The last axis is cut into n_heads blocks of "
-                     "d columns, so the reshape says n_heads first, then -1.")
+@SPLIT_HEADS.mistake("H and d have changed places: this is (..., d, T, H). The last axis is cut into n_heads blocks "
+                     "of d columns, so the reshape says n_heads first, then -1.")
 def heads_last(x, n_heads):
     return np.swapaxes(x.reshape(*x.shape[:-1], -1, n_heads), -2, -3)
 
@@ -94,8 +94,8 @@ def first_two_sizes(x, n_heads):
     return x.reshape(x.shape[0], x.shape[1], n_heads, -1).swapaxes(1, 2)
 
 
-@SPLIT_HEADS.mistake("You swap axes 1 and 2, counted from the front: right for a batch, wrong without one. T and H are "
-                     "axes -3 and -2, however many stand before them.")
+@SPLIT_HEADS.mistake("You swap axes 1 and 2, counted from the front: right for a batch, wrong without one. T and H "
+                     "are axes -3 and -2, however many stand before them.")
 def swapped_from_the_front(x, n_heads):
     return x.reshape(*x.shape[:-1], n_heads, -1).swapaxes(1, 2)
 
@@ -169,8 +169,8 @@ def columns_before_positions(x, n_heads):
     return np.swapaxes(x, -1, -2).reshape(*x.shape[:-2], n_heads, -1, x.shape[-2])
 
 
-@SPLIT_HEADS.mistake("You transpose first and then reshape to (..., H, T, d), which cuts across the rows: the shape is "
-                     "right, the numbers are not. Cut first, (..., T, H, d), then swap.")
+@SPLIT_HEADS.mistake("You transpose first and then reshape to (..., H, T, d), which cuts across the rows: the shape "
+                     "is right, the numbers are not. Cut first, (..., T, H, d), then swap.")
 def transposed_then_reshaped(x, n_heads):
     return np.swapaxes(x, -1, -2).reshape(*x.shape[:-2], n_heads, x.shape[-2], -1)
 
@@ -255,20 +255,20 @@ def shape_from_before(x):
     return np.swapaxes(x, -2, -3).reshape(*x.shape[:-2], -1)
 
 
-@MERGE_HEADS.mistake("This is the mean of the heads. They are put side by side, so that nothing is lost: a row has "
-                     "H * d numbers.")
+@MERGE_HEADS.mistake("This is the mean of the heads. They are put side by side, so that nothing is lost: a row has H "
+                     "* d numbers.")
 def averaged(x):
     return x.mean(axis=-3)
 
 
-@MERGE_HEADS.mistake("This is the sum of the heads. They are put side by side, so that nothing is lost: a row has "
-                     "H * d numbers.")
+@MERGE_HEADS.mistake("This is the sum of the heads. They are put side by side, so that nothing is lost: a row has H * "
+                     "d numbers.")
 def summed(x):
     return x.sum(axis=-3)
 
 
-@MERGE_HEADS.mistake("The heads are interleaved: their first numbers, then their second ones. Head 0 comes whole, then "
-                     "head 1: the axes are (..., T, H, d) before the reshape, not (..., T, d, H).")
+@MERGE_HEADS.mistake("The heads are interleaved: their first numbers, then their second ones. Head 0 comes whole, "
+                     "then head 1: the axes are (..., T, H, d) before the reshape, not (..., T, d, H).")
 def interleaved_(x):
     x = np.moveaxis(x, -3, -1)
     return x.reshape(*x.shape[:-2], -1)
@@ -325,8 +325,8 @@ def axes_named_without_a_batch(x):
     return x.reshape(*x.shape[:-2], -1)
 
 
-@MERGE_HEADS.mistake("You swap axes 1 and 2, counted from the front: right for a batch, wrong without one. H and T are "
-                     "axes -3 and -2, however many stand before them.")
+@MERGE_HEADS.mistake("You swap axes 1 and 2, counted from the front: right for a batch, wrong without one. H and T "
+                     "are axes -3 and -2, however many stand before them.")
 def merged_from_the_front(x):
     x = x.swapaxes(1, 2)
     return x.reshape(*x.shape[:-2], -1)
@@ -355,8 +355,8 @@ def stacked_horizontally(x):
     return np.hstack(list(x))
 
 
-@MERGE_HEADS.mistake("The -1 in your reshape swallowed the batch: all positions stand in one column of rows. Keep the "
-                     "axes in front.")
+@MERGE_HEADS.mistake("The -1 in your reshape swallowed the batch: all positions of the batch stand below each other. "
+                     "Keep the axes in front.")
 def batch_swallowed_(x):
     return np.swapaxes(x, -2, -3).reshape(-1, x.shape[-3] * x.shape[-1])
 
@@ -536,8 +536,9 @@ def handed_on_in_the_wrong_order(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=No
     return linear(merge_heads(output), W_O), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake("The keys are made with `W_Q`, so `W_K` is never used. Then two words look at each other "
-                              "alike; with its own matrix a word can ask for something other than it offers.")
+@MULTI_HEAD_ATTENTION.mistake("The keys are made with `W_Q`, so `W_K` is never used. Then the score of two words is "
+                              "the same both ways, in self-attention; with its own matrix a word can ask for "
+                              "something other than it offers.")
 def keys_with_W_Q(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = parts(x, memory, W_Q, W_Q, W_V, n_heads)
     output, weights = attention(q, k, v, mask)
@@ -582,8 +583,8 @@ def scaled_by_D(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return linear(merge_heads(output), W_O), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake("You divide the scores by the root of H * d_k, the width of all heads together. One head "
-                              "sums over d_k numbers, so it is the root of d_k.")
+@MULTI_HEAD_ATTENTION.mistake("You divide the scores by the root of H * d_k, the width of all heads together. One "
+                              "head sums over d_k numbers, so it is the root of d_k.")
 def scaled_by_all_heads(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
     output, weights = attention(q / math.sqrt(n_heads), k, v, mask)
@@ -597,8 +598,8 @@ def not_scaled(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return linear(merge_heads(output), W_O), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake("The scores are divided by the root of d_k twice. `scaled_dot_product_attention` does it "
-                              "already.")
+@MULTI_HEAD_ATTENTION.mistake("The scores are divided by the root of d_k twice. `scaled_dot_product_attention` does "
+                              "it already.")
 def scaled_twice(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
     output, weights = attention(q / math.sqrt(q.shape[-1]), k, v, mask)
@@ -728,8 +729,8 @@ def a_slice_of_x(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return linear(merge_heads(output), W_O), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake("All heads work with the columns of head 0, and come out the same. Head h has columns "
-                              "h * d to (h + 1) * d of `W_Q`, `W_K` and `W_V`.")
+@MULTI_HEAD_ATTENTION.mistake("All heads work with the columns of head 0, and come out the same. Head h has columns h "
+                              "* d to (h + 1) * d of `W_Q`, `W_K` and `W_V`.")
 def the_same_head_again(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = (np.repeat(part[..., :1, :, :], n_heads, axis=-3) for part in parts(x, memory, W_Q, W_K, W_V, n_heads))
     output, weights = attention(q, k, v, mask)
@@ -887,8 +888,8 @@ def two_matrices(D, H, d_k, d_v):
     return D * H * d_k + D * H * d_v
 
 
-@COUNT_PARAMETERS.mistake("`W_Q` and `W_K` are two matrices, and you count one. They have the same size, D rows and "
-                          "H * d_k columns.")
+@COUNT_PARAMETERS.mistake("`W_Q` and `W_K` are two matrices, and you count one. They have the same size, D rows and H "
+                          "* d_k columns.")
 @with_sizes
 def keys_forgotten(D, H, d_k, d_v):
     return D * H * d_k + 2 * D * H * d_v
@@ -900,15 +901,15 @@ def heads_counted_twice(D, H, d_k, d_v):
     return H * (2 * D * H * d_k + 2 * D * H * d_v)
 
 
-@COUNT_PARAMETERS.mistake("A head has d_k numbers, not D: with each head as wide as the whole, the four matrices are H "
-                          "times as large. Their widths are H * d_k and H * d_v.")
+@COUNT_PARAMETERS.mistake("A head has d_k numbers, not D: with each head as wide as the whole, the four matrices are "
+                          "H times as large. Their widths are H * d_k and H * d_v.")
 @with_sizes
 def heads_as_wide_as_D(D, H, d_k, d_v):
     return 4 * D * D * H
 
 
-@COUNT_PARAMETERS.mistake("4 D² is right where H * d_k and H * d_v are both D. They need not be: the matrices are "
-                          "(D, H * d_k), (D, H * d_k), (D, H * d_v) and (H * d_v, D).")
+@COUNT_PARAMETERS.mistake("4 D² is right where H * d_k and H * d_v are both D. They need not be: the matrices are (D, "
+                          "H * d_k), (D, H * d_k), (D, H * d_v) and (H * d_v, D).")
 @with_sizes
 def four_squares(D, H, d_k, d_v):
     return 4 * D * D

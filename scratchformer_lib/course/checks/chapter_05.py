@@ -309,7 +309,7 @@ def eps_fixed(x, gamma, beta, eps=1e-5):
     return layer_norm(x, gamma, beta)
 
 
-@LAYER_NORM.mistake("eps replaces a variance below it. It is added to every variance, so that nothing jumps.")
+@LAYER_NORM.mistake("eps replaces a variance below it. It is added to every variance, small or large.")
 def eps_as_a_floor(x, gamma, beta, eps=1e-5):
     return gamma * (x - mean_of(x)) / np.sqrt(np.maximum(variance_of(x), np.asarray(eps, x.dtype))) + beta
 
@@ -1096,7 +1096,7 @@ def wrong_lines(sentence, either=True):
 
 
 @wrong_lines("Nothing is added to what came in. Each part's result is added to its input, `x + ...`: that is the "
-             "residual connection, on which x and its gradient get through many blocks.")
+             "residual connection, which carries x, and its gradient, through many blocks.")
 def no_residual(x, attend, think, norm, pre_norm):
     if pre_norm:
         return think(norm(attend(norm(x, "norm_1")), "norm_2"))

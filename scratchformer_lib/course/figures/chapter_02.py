@@ -248,7 +248,7 @@ def products_by_distance(positional_encoding, starts=(0, 10, 30), reach=20, d_mo
         axes.plot(apart[-1], label=f"p = {p}", **looks[i % len(looks)])
     axes.set_xlabel("distance k")
     axes.set_ylabel("PE(p) \N{DOT OPERATOR} PE(p + k)")
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(True)
     axes.legend(loc="upper right", handlelength=3)
     largest = np.ptp(apart, axis=0).max()

@@ -55,7 +55,7 @@ def split_picture(split_heads, tokens=("the", "cat", "sat"), n_heads=2, d=3):
     fig, axes = sketch(max(7, lefts[2] + 2.15), top + max(len(parts), n_heads) * slab - 0.2)
     for stack, left, code, words in ((x[None], lefts[0], "x", f"shape {x.shape}"),
                                      (parts, lefts[1], f"split_heads(x, {n_heads})", f"shape {parts.shape}"),
-                                     (mixed, lefts[2], f"x.reshape{mixed.shape}", "reshape alone: tokens mixed")):
+                                     (mixed, lefts[2], f"x.reshape{mixed.shape}", "reshape alone: words mixed")):
         axes.text(left, 0.32, code, family="DejaVu Sans Mono", fontsize=9.5)
         axes.text(left, 0.6, words, fontsize=9.5, weight="bold", color=shade(BAD) if stack is mixed else INK)
         for h, part in enumerate(stack):
@@ -228,7 +228,8 @@ def heads_widget(predict, contexts, words, names):
 
     mutes = {f"mute_{h}": ipywidgets.Checkbox(value=False, description=f"mute: {name}", indent=False)
              for h, name in enumerate(names)}
-    context = ipywidgets.Dropdown(options=list(contexts), value=contexts[-1], description="context")
+    context = ipywidgets.Dropdown(options=list(contexts), value=contexts[-1], description="context",
+                                  layout={"width": "460px"})
     interactive(draw, alt, context=context, **mutes)
 
 
@@ -247,4 +248,5 @@ def _next_word(axes, words, shares, heard, top):
                                      linestyle=":"))
         axes.text(x + width / 2, base + 0.08, word, ha="center", va="top", **upright)
         if share >= 0.005:
-            axes.text(x + width / 2, base - tall * max(share, heard[i]) - 0.05, f"{share:.0%}", ha="center", fontsize=9)
+            high = tall * share + (0.02 if heard[i] <= share else 0.05)     # on its bar, also inside a higher outline
+            axes.text(x + width / 2, base - high, f"{share:.0%}", ha="center", fontsize=9)

@@ -246,7 +246,7 @@ def depth_picture(depths, signals, gradients):
             values = np.asarray(values, dtype=float)
             drawn = np.isfinite(values) & (values > 0)
             x, y = np.asarray(depths)[drawn], values[drawn]
-            axes.plot(x, y, color=color, marker=marker, markersize=4.5, linewidth=1.6, clip_on=False)
+            axes.plot(x, y, color=color, marker=marker, markersize=5, markevery=(0.1, 0.15), linewidth=1.6)
             ends += [(x[-1], y[-1], kind, color)] if len(x) else []
         axes.set_xlim(0, max(depths))
         end_labels(axes, ends)

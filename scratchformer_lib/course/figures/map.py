@@ -70,7 +70,8 @@ def transformer_map(lit=None, today=None):
     shapes += [_band(*frame, lit, today) for frame in FRAMES] + [_box(*box, lit, today) for box in BOXES]
     shapes += [_legend(46, 68)]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        'style="max-width: 100%; height: auto" '
         'role="img" font-family="Helvetica, Arial, \'Liberation Sans\', \'DejaVu Sans\', sans-serif" font-size="13">'
         f"<title>The map of the Transformer</title><desc>{escape(in_words(lit, today))}</desc>"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
