@@ -434,7 +434,11 @@ def test_bad_input_is_an_error_that_says_what_is_wrong_before_any_work(call, mes
      "W_O must have 4 columns, as x has, to be added to it; got shape (4, 1)"),
     (lambda: block(feed_forward=init_feed_forward(RNG, 4, 6) | {"W_2": np.ones((6, 1)), "b_2": np.zeros(1)}),
      "W_2 must have 4 columns, as x has, to be added to it; got shape (6, 1)"),
-    (lambda: transformer_block(X, {"attention": {}, "norm_1": {}, "norm_2": {}}, 2), "feed_forward is missing"),
+    (lambda: transformer_block(X, {"attention": {}, "norm_1": {}, "norm_2": {}}, 2),
+     "params must be a dict of attention, norm_1, feed_forward, norm_2; got attention, norm_1, norm_2"),
+    (lambda: block(attention={"W_Q": X}), "attention must be a dict of W_Q, W_K, W_V, W_O; got W_Q"),
+    (lambda: block(norm_2={}), "norm_2 must be a dict of gamma, beta; got nothing"),
+    (lambda: block(rate=np.float64(0.1)), "rate must be a Python number"),
 ])
 def test_a_block_says_what_is_wrong_as_its_parts_do(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -334,7 +334,8 @@ def compare_trees(expected, got, axes, where):
     elif not isinstance(got, (tuple, list)) or len(got) != len(expected):
         return Difference(f"{where}expected {len(expected)} values, got {describe(got)}")
     for key in keys:
-        part = f"in [{key!r}]" if isinstance(expected, dict) else f"in the {ORDINALS[key]} result"
+        few = not isinstance(expected, dict) and len(keys) <= len(ORDINALS)
+        part = f"in the {ORDINALS[key]} result" if few else f"in [{key!r}]"
         found = compare(expected[key], got[key], axes[key] if axes else "", f"{where}{part}, ")
         if found:
             return found

@@ -26,7 +26,8 @@ TWICE = ("Your waves slow down twice as fast: the exponent was doubled twice. It
          "column/D for the *even column* that the pair starts with.")
 HALF = ("Your waves slow down half as fast: the exponent lacks its factor 2. For pair i it is 2i/D; for an even column "
         "it is column/D.")
-SMALL = ("You work in the small dtype from the start. A float32 near 1000 moves in steps of 0.00006, and the angle is off by up to half of that. Compute in float64, and convert at the end.")
+SMALL = ("You compute in a small dtype. A float32 near 1000 moves in steps of 0.00006, and the angle is off by up to "
+         "half of that; the larger it is, the more. Compute the angles in float64, and convert at the end.")
 DEGREES = "The angles were taken for degrees, or made into them. `np.sin` and `np.cos` want the angle as it is."
 BACKWARDS = ("Your matrix moves k steps back. The positions stand on the left, `pe @ matrix`, so the sine's new value "
              "is made by the first *column*: cos of the angle on top, sin below.")
@@ -42,6 +43,18 @@ def normal(*shape, seed=0):
 
 
 # ---- Vocabulary ---------------------------------------------------------------------------------------------------
+
+class Words(list):
+    """The words of a vocabulary. A card writes a call as `Vocabulary(` + what they look like + `)`, and here the method
+    is a part of that: `Vocabulary(['the', 'cat']).encode('the cat')`."""
+
+    def __init__(self, words, text):
+        super().__init__(words)
+        self.text = text
+
+    def __repr__(self):
+        return f"{super().__repr__()}).encode({self.text!r}"
+
 
 @dataclass(frozen=True)
 class Encoding(Case):
@@ -62,8 +75,8 @@ def vocabulary_inputs():
         ("texts of the same length", ["the cat", "on mat"]),
         ("a list of one text", ["the dog sat"]),
     ]
-    return [Encoding(f"{title}, `encode({text!r})`", (list(WORDS),), axes="T" if isinstance(text, str) else "B T",
-                     text=text) for title, text in cases]
+    return [Encoding(title, (Words(WORDS, text),), axes="T" if isinstance(text, str) else "B T", text=text)
+            for title, text in cases]
 
 
 def encode(vocabulary, case):
@@ -205,10 +218,35 @@ class SpecialWordsForgotten(InParts):
         return super().one(word) - 4
 
 
+@VOCABULARY.mistake("Your ids are 4 too small: the four special words come first, and your own numbering leaves them "
+                    "out. Use `self.ids`.")
+class SpecialWordsForgottenAndUnknown(InParts):
+    def one(self, word):
+        return self.words[4:].index(word) if word in self.words[4:] else self.unk_id
+
+
 @VOCABULARY.mistake("Your ids are 1 too large: they count from 0. Use `self.ids`, which has them ready.")
 class CountedFromOne(InParts):
     def one(self, word):
         return super().one(word) + 1
+
+
+@VOCABULARY.mistake("Your ids are 1 too large: they count from 0. Use `self.ids`, which has them ready.")
+class CountedFromOneAndUnknown(InParts):
+    def one(self, word):
+        return self.ids[word] + 1 if word in self.ids else self.unk_id
+
+
+@VOCABULARY.mistake("Your ids are 1 too small. A word's id is what `self.ids` says, with nothing taken off.")
+class OneTooSmall(InParts):
+    def one(self, word):
+        return super().one(word) - 1
+
+
+@VOCABULARY.mistake("Your ids are 1 too small. A word's id is what `self.ids` says, with nothing taken off.")
+class OneTooSmallAndUnknown(InParts):
+    def one(self, word):
+        return self.ids[word] - 1 if word in self.ids else self.unk_id
 
 
 @VOCABULARY.mistake("A word that comes twice in a text stands in it twice. Do not put the words into a set or a dict "
@@ -281,6 +319,37 @@ class RaggedRowsStacked(InParts):
 class FirstTextOnly(InParts):
     def rectangle(self, rows):
         return np.array(rows[:1])
+
+
+@VOCABULARY.mistake("Only the first text came back. Is `return` inside the loop? It must come after it.")
+class FirstTextOnlyWithPadding(InParts):
+    def rectangle(self, rows):
+        return super().rectangle(rows)[:1]
+
+
+@VOCABULARY.mistake("Only the first text came back. Is `return` inside the loop? It must come after it.")
+class FirstRowOnly(InParts):
+    def rectangle(self, rows):
+        return np.array(rows[0])
+
+
+@VOCABULARY.mistake("Only the first text came back. Is `return` inside the loop? It must come after it.")
+class FirstRowOnlyWithPadding(InParts):
+    def rectangle(self, rows):
+        return super().rectangle(rows)[0]
+
+
+@VOCABULARY.mistake("Only the first word came back. Is `return` inside the loop? It must come after it.")
+class FirstWordOnly(InParts):
+    def row(self, text):
+        return super().row(text)[:1]
+
+
+@VOCABULARY.mistake("Only the last text came back: each turn of the loop wrote over what the one before had made. "
+                    "Collect the rows in a list.")
+class LastRowOnly(InParts):
+    def rectangle(self, rows):
+        return np.array(rows[-1])
 
 
 @VOCABULARY.mistake("The padding stands in front. It fills up at the end, so that each text starts in column 0.")
@@ -410,6 +479,20 @@ class DictCalled(InParts):
         return self.ids(word)
 
 
+for how in ("", " while calling a Python object", " in comparison", " in __instancecheck__"):
+    @VOCABULARY.mistake("Your method calls itself without end. For a text (`isinstance(text, str)` tells) it looks the "
+                        "words up in `self.ids`, and does not call `encode` again.")
+    class EncodeWithoutEnd(InParts):
+        def encode(self, text, how=how):
+            raise RecursionError(f"maximum recursion depth exceeded{how}")       # Python says how, by chance
+
+    @VOCABULARY.mistake("For a list your method calls itself with the list again, without end. Hand on one item at a "
+                        "time, `self.encode(one)`.")
+    class ListsWithoutEnd(InParts):
+        def rectangle(self, rows, how=how):
+            raise RecursionError(f"maximum recursion depth exceeded{how}")
+
+
 for wrong, sentence in list(VOCABULARY.mistakes):           # the same in an answer that does not know of lists yet
     if {"one", "row"} & set(vars(wrong)):
         VOCABULARY.mistake(sentence)(type(f"{wrong.__name__}AndNoLists", (OneTextOnly, wrong), {}))
@@ -527,6 +610,13 @@ def two_loops(ids, table):
     return np.array([[table[i] for i in row] for row in ids])
 
 
+@EMBED.mistake("`B, T = ids.shape` asks for two axes. Ids may have any shape, (T,) or () too, and NumPy takes them as "
+               "they are: `table[ids]`.")
+def two_axes_unpacked(ids, table):
+    B, T = ids.shape
+    return table[ids].reshape(B, T, -1)
+
+
 @EMBED.mistake(FLOAT64_ROWS)
 def filled_in_a_loop_of_float64(ids, table):
     vectors = np.zeros((*ids.shape, table.shape[1]))
@@ -580,6 +670,11 @@ def one_hot_times_transposed(ids, table):
     return np.eye(len(table), dtype=table.dtype)[ids] @ table.T
 
 
+@EMBED.mistake("`*` multiplies number by number. A one-hot row picks a row of the table in a matrix product: `@`.")
+def one_hot_number_by_number(ids, table):
+    return np.eye(len(table), dtype=table.dtype)[ids] * table
+
+
 @EMBED.mistake(FLOAT64_ROWS)
 def one_hot_of_float64(ids, table):
     return np.eye(len(table))[ids] @ table
@@ -614,6 +709,12 @@ def averaged(ids, table):
 @EMBED.mistake("D came before T. Each id becomes a row of D numbers, so D is the last axis.")
 def turned(ids, table):
     return np.swapaxes(table[ids], -1, -2)
+
+
+@EMBED.mistake("`.T` turns all axes around, and D comes first. Each id becomes a row of D numbers, so D is the last "
+               "axis: leave `.T` away.")
+def all_axes_turned(ids, table):
+    return table[ids].T
 
 
 @EMBED.mistake("A tuple of indices means something else: row, column, ... of a single number. Index with the array "
@@ -762,6 +863,12 @@ def powers_of_1000(length, d_model, dtype=np.float32):
     return waves(np.arange(length)[:, None] / 1000 ** (even(d_model) / d_model), dtype)
 
 
+@POSITIONAL_ENCODING.mistake("Your waves slow down by 100 from pair to pair. That is the table of D = 4, where 10000 "
+                             "** (2/4) is 100. For any D take the formula, 10000 ** (2i/D).")
+def powers_of_100(length, d_model, dtype=np.float32):
+    return waves(np.arange(length)[:, None] / 100.0 ** (np.arange(d_model) // 2), dtype)
+
+
 @POSITIONAL_ENCODING.mistake("The power is missing: 10000 * (2i/D) is a product. Write 10000 ** (2i/D).")
 def no_power(length, d_model, dtype=np.float32):
     return waves(np.arange(length)[:, None] / (10000 * (even(d_model) / d_model)), dtype)
@@ -776,6 +883,20 @@ def brackets_missing(length, d_model, dtype=np.float32):
 @POSITIONAL_ENCODING.mistake("Brackets are missing: `p / a ** b / c` divides twice. Put the exponent in brackets.")
 def divided_twice(length, d_model, dtype=np.float32):
     return waves(np.arange(length)[:, None] / 10000.0 ** even(d_model) / d_model, dtype)
+
+
+for divisor in (1, 2):                                      # i is the column, or its pair
+    @POSITIONAL_ENCODING.mistake("Brackets are missing: `10000 ** 2 * i` is (10000 ** 2) * i. Put the whole exponent "
+                                 "in brackets, 10000 ** (2 * i / d_model), with i for the pair.")
+    def only_2_in_the_exponent(length, d_model, dtype=np.float32, divisor=divisor):
+        i = np.arange(d_model) // divisor
+        return waves(np.arange(length)[:, None] / 10000 ** 2 * i / d_model, dtype)
+
+    @POSITIONAL_ENCODING.mistake("Brackets are missing: `10000 ** 2 * i` is (10000 ** 2) * i. Put the whole exponent "
+                                 "in brackets, 10000 ** (2 * i / d_model), with i for the pair.")
+    def only_2_in_the_exponent_below(length, d_model, dtype=np.float32, divisor=divisor):
+        i = np.arange(d_model) // divisor
+        return waves(np.arange(length)[:, None] / (10000 ** 2 * i / d_model), dtype)
 
 
 @POSITIONAL_ENCODING.mistake("Your positions start at 1. The first one is 0, and its row is 0, 1, 0, 1, ...")
@@ -851,6 +972,16 @@ def one_number_at_a_time(length, d_model, dtype=np.float32):
 def if_of_an_array(length, d_model, dtype=np.float32):
     angle = angles(length, even(d_model) / d_model)
     return np.sin(angle) if np.arange(d_model) % 2 == 0 else np.cos(angle)
+
+
+@POSITIONAL_ENCODING.mistake("Pair i fills the columns 2i and 2i + 1, so there are half as many pairs as columns. A "
+                             "loop over pairs ends at half of `d_model`.")
+def as_many_pairs_as_columns(length, d_model, dtype=np.float32):
+    pe = np.zeros((length, d_model), dtype)
+    for i in range(d_model):
+        pe[:, 2 * i] = np.sin(np.arange(length) / 10000 ** (2 * i / d_model))
+        pe[:, 2 * i + 1] = np.cos(np.arange(length) / 10000 ** (2 * i / d_model))
+    return pe
 
 
 @POSITIONAL_ENCODING.mistake("The array that you fill holds whole numbers, and cuts the waves down to 0 and 1. Give "
@@ -940,6 +1071,12 @@ def one_wave_too_many(length, d_model, dtype=np.float32):
                              "`d_model` itself.")
 def half_rounded_down(length, d_model, dtype=np.float32):
     return waves(angles(length, np.arange(d_model) // 2 / max(d_model // 2, 1)), dtype)
+
+
+@POSITIONAL_ENCODING.mistake("Where `d_model` is odd, you divide by the even number above it (did you make one column "
+                             "more, and cut it off?). Divide 2i by `d_model` itself.")
+def rounded_up_to_even(length, d_model, dtype=np.float32):
+    return waves(angles(length, even(d_model) / (d_model + d_model % 2)), dtype)
 
 
 @POSITIONAL_ENCODING.alternative
@@ -1124,13 +1261,40 @@ def for_halves(k, d_model, dtype=np.float32):
     return np.block([[cos, -sin], [sin, cos]]).astype(dtype)
 
 
-@SHIFT_MATRIX.mistake("A pair takes two columns, so the loop goes in steps of two: `range(0, d_model, 2)`.")
+@SHIFT_MATRIX.mistake("A pair takes two columns: its block is `[i:i + 2, i:i + 2]`, and the loop goes in steps of two, "
+                      "`range(0, d_model, 2)`.")
 def overlapping_blocks(k, d_model, dtype=np.float32):
     matrix = np.zeros((d_model, d_model), dtype)
     for i in range(d_model):
         cos, sin = np.cos(k / 10000 ** (i / d_model)), np.sin(k / 10000 ** (i / d_model))
         matrix[i:i + 2, i:i + 2] = [[cos, -sin], [sin, cos]]
     return matrix
+
+
+def overlapping(k, d_model, dtype, exponent):
+    matrix = np.zeros((d_model, d_model), dtype)
+    for i in range(d_model - 1):
+        cos, sin = np.cos(k / 10000 ** exponent(i)), np.sin(k / 10000 ** exponent(i))
+        matrix[i:i + 2, i:i + 2] = [[cos, -sin], [sin, cos]]
+    return matrix
+
+
+@SHIFT_MATRIX.mistake("Your loop makes a block at every column, and each overwrites a part of the one before. A pair "
+                      "takes two columns: `range(0, d_model, 2)`.")
+def overlapping_blocks_that_fit(k, d_model, dtype=np.float32):
+    return overlapping(k, d_model, dtype, lambda i: i / d_model)
+
+
+@SHIFT_MATRIX.mistake("Your loop makes a block at every column, and each overwrites a part of the one before. A pair "
+                      "takes two columns: `range(0, d_model, 2)`.")
+def overlapping_blocks_of_pairs(k, d_model, dtype=np.float32):
+    return overlapping(k, d_model, dtype, lambda i: i // 2 * 2 / d_model)
+
+
+@SHIFT_MATRIX.mistake("The blocks were added onto the ones of `np.eye`. Start with zeros, or put each block in with "
+                      "`=` alone.")
+def onto_the_identity(k, d_model, dtype=np.float32):
+    return np.eye(d_model, dtype=dtype) + shift_matrix(k, d_model, dtype)
 
 
 @SHIFT_MATRIX.mistake("Pair i starts in column 2i. You put its block at column i, where it overwrites a part of the "
@@ -1207,6 +1371,38 @@ def shift_small_from_the_start(k, d_model, dtype=np.float32):
 @SHIFT_MATRIX.mistake(SMALL)
 def shift_speeds_made_small(k, d_model, dtype=np.float32):
     return blocks(k * speeds(d_model).astype(dtype), dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_angles_made_small(k, d_model, dtype=np.float32):
+    return blocks((k * speeds(d_model)).astype(dtype), dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_powers_made_small(k, d_model, dtype=np.float32):
+    return blocks(np.asarray(k, dtype) / (1 / speeds(d_model)).astype(dtype), dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_exponents_made_small(k, d_model, dtype=np.float32):
+    return blocks(k / 10000 ** (np.arange(0, d_model, 2) / d_model).astype(dtype), dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_small_by_exp(k, d_model, dtype=np.float32):
+    return blocks(k * np.exp(np.arange(0, d_model, 2).astype(dtype) * (-math.log(10000.0) / d_model)), dtype)
+
+
+@SHIFT_MATRIX.mistake(SMALL)
+def shift_exp_made_small(k, d_model, dtype=np.float32):
+    return blocks(k * np.exp((np.arange(0, d_model, 2) * (-math.log(10000.0) / d_model)).astype(dtype)), dtype)
+
+
+for small in (shift_small_from_the_start, shift_speeds_made_small, shift_angles_made_small, shift_powers_made_small,
+              shift_exponents_made_small, shift_small_by_exp, shift_exp_made_small):
+    @SHIFT_MATRIX.mistake(SMALL)
+    def shift_in_float32_always(k, d_model, dtype=np.float32, small=small):
+        return small(k, d_model).astype(dtype)
 
 
 @SHIFT_MATRIX.alternative
@@ -1294,6 +1490,24 @@ def logarithms(ids, table):
                      "in row i.")
 def columns_picked(ids, table):
     return softmax(embed(ids, table.T))
+
+
+@BIGRAM_NEXT.mistake("`table[:, ids]` picks columns, and column i says after which words word i comes. What *follows* "
+                     "word i stands in row i: `table[ids]`.")
+def columns_picked_by_index(ids, table):
+    return softmax(table[:, ids])
+
+
+@BIGRAM_NEXT.mistake("`table[:, ids]` picks columns, and column i says after which words word i comes. What *follows* "
+                     "word i stands in row i: `table[ids]`.")
+def columns_picked_by_index_and_shared_out(ids, table):
+    return softmax(table[:, ids], axis=0)
+
+
+@BIGRAM_NEXT.mistake("`table[:, ids]` picks columns, and column i says after which words word i comes. What *follows* "
+                     "word i stands in row i: `table[ids]`.")
+def columns_picked_by_index_and_turned(ids, table):
+    return softmax(table[:, ids]).T
 
 
 @BIGRAM_NEXT.mistake("You return the prediction after the last word only. Every position makes one: shape (..., T, "

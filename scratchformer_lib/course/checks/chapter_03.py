@@ -7,6 +7,7 @@ import numpy as np
 from ...attention import causal_mask, padding_mask, scaled_dot_product_attention, self_attention
 from ...embeddings import positional_encoding, shift_matrix
 from ...softmax import log_softmax, softmax
+from ...support.arguments import check_projections
 from ..answers.chapter_03 import previous_word_head, soft_lookup
 from ..exercise import Case, Difference, Exercise, describe, shape_text
 
@@ -32,6 +33,14 @@ FLOAT64_MASK = ("Where there is a mask, float32 becomes float64: `np.where(mask,
                 "is an array of float64. `np.where(mask, scores, -1e9)` has the dtype of the scores.")
 OTHER_ORDER = "The two results are exchanged: first the output, then the weights."
 OUTPUT_ONLY = "Two things are asked for: `return output, weights`."
+NUMBER_BY_NUMBER = ("`*` multiplies number by number. What a query finds is a matrix product, the sum of all values "
+                    "by their weights: `weights @ v`.")
+LOWEST_IS_NOT_NEVER = ("A forbidden score became the lowest of the scores, or one just below it, and softmax gives "
+                       "that a share like any other. *Never* is a score far below all others, such as -1e9.")
+LOWEST_AND_ZEROS = ("You set forbidden scores to the lowest one, and the weights to 0 after softmax. What they had got "
+                    "by then is lost, and the rows no longer add up to 1. *Never* is a score far below all others, "
+                    "such as -1e9.")
+INSIDE_ITSELF = ("You call `self_attention` inside itself; what you mean is `scaled_dot_product_attention`.")
 NUMBERS_FOR_BOOL = ("Your mask holds numbers. It must hold True and False: `dtype=bool`, or a comparison, which gives "
                     "bool by itself.")
 LOOKS_AHEAD = ("Every word looks at the word after it. A step of -1 belongs to the queries; on the keys, or with k = 1 "
@@ -40,6 +49,13 @@ LOOKS_AT_ITSELF = ("Every word looks at itself. The queries have to move one ste
                    "neither moves, or both do, they fit where they are.")
 NOT_SHARP = ("The right word is ahead, but not far: neighboring positions are much alike. Multiply W_Q or W_K by "
              "`sharpness`.")
+ROOT_OF_SHARPNESS = ("The root of the sharpness is right only if both W_Q and W_K have it: a score is the product of "
+                     "the two. On one of them alone, multiply by `sharpness` itself.")
+ENCODING_FOR_MATRIX = ("An encoding says where the positions are. What W_Q and W_K need there is a matrix that acts on "
+                       "it: `shift_matrix(-1, d_position)`, which moves it one step back, and `np.eye(d_position)`, "
+                       "which leaves it.")
+ALL_COLUMNS = ("The waves fill d_position columns of x, not all D: `shift_matrix(-1, d_position)`, with zeros for the "
+               "words.")
 ZERO_ROWS = ("Each matrix needs D = d_word + d_position rows, one for every column of x. Put a block of zeros, "
              "`np.zeros`, where a column is not to be read.")
 
@@ -145,6 +161,19 @@ def products_not_summed(query, keys, values):
     return softmax(keys * query) @ values
 
 
+@SOFT_LOOKUP.mistake("You summed over the keys (axis 0). A score sums over d: `axis=1`, or `keys @ query`.")
+def summed_over_the_keys(query, keys, values):
+    return softmax((keys * query).sum(axis=0)) @ values
+
+
+for blend_by in (lambda shares, values: shares @ values, lambda shares, values: shares.T @ values,
+                 lambda shares, values: (shares * values).sum(axis=0)):
+    @SOFT_LOOKUP.mistake("The scores stand in a column, (S, 1), and softmax shares out along the last axis, where each "
+                         "is alone: all shares are 1. `keys @ query` has the shape (S,).")
+    def shares_all_1(query, keys, values, blend_by=blend_by):
+        return blend_by(softmax(keys @ query[:, None]), values)
+
+
 @SOFT_LOOKUP.mistake("Shares (S,) and values (S, d_v) do not line up for `*`, and what is asked for is a sum over the "
                      "keys: `shares @ values`.")
 def shares_times_values(query, keys, values):
@@ -213,6 +242,17 @@ def of_length_one(query, keys, values):
 @SOFT_LOOKUP.mistake("There is one query here, and the blend has the shape (d_v,): no axis in front.")
 def an_axis_in_front(query, keys, values):
     return softmax(query[None] @ keys.T) @ values
+
+
+@SOFT_LOOKUP.mistake("Only the blend is asked for.")
+def blend_and_shares(query, keys, values):
+    shares = softmax(keys @ query)
+    return shares @ values, shares
+
+
+@SOFT_LOOKUP.mistake("Only the blend is asked for.")
+def shares_and_blend(query, keys, values):
+    return blend_and_shares(query, keys, values)[::-1]
 
 
 @SOFT_LOOKUP.mistake("Your own exponentials overflow for large scores. Use `softmax`, which subtracts the largest "
@@ -360,6 +400,18 @@ def half_of_d(q, k, v, mask=None):
                                       "`math.sqrt(d)`, or `d ** 0.5`.")
 def d_and_then_2(q, k, v, mask=None):
     return blend(products(q, k) / q.shape[-1] / 2, v, mask)
+
+
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("2 is the root of 4, the d_k of the example. Here d_k is another: take the root "
+                                      "of `q.shape[-1]`.")
+def root_of_the_example(q, k, v, mask=None):
+    return blend(products(q, k) / 2, v, mask)
+
+
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("2 is the root of 4, the d_k of the example. Here d_k is another: take the root "
+                                      "of `q.shape[-1]`.")
+def root_of_the_example_for_matrices(q, k, v, mask=None):
+    return blend(q @ k.T / 2, v, None)
 
 
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(WRONG_ROOT)
@@ -591,6 +643,18 @@ def values_first(q, k, v, mask=None):
     return v @ weights, weights
 
 
+@SCALED_DOT_PRODUCT_ATTENTION.mistake(NUMBER_BY_NUMBER)
+def weights_times_values(q, k, v, mask=None):
+    weights = masked_softmax(scaled(q, k), mask)
+    return weights * v, weights
+
+
+@SCALED_DOT_PRODUCT_ATTENTION.mistake(NUMBER_BY_NUMBER)
+def values_times_weights(q, k, v, mask=None):
+    weights = masked_softmax(scaled(q, k), mask)
+    return v * weights, weights
+
+
 @SCALED_DOT_PRODUCT_ATTENTION.mistake("An axis of size 1 was removed. A stack of one keeps its axis: leave `squeeze` "
                                       "away.")
 def squeezed(q, k, v, mask=None):
@@ -714,6 +778,21 @@ for tiny in (1e-10, 1e-9, 1e-8, 1e-6):
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(ZERO_IS_NOT_NEVER)
 def mask_multiplied_into_scores(q, k, v, mask=None):
     return blend(scaled(q, k) if mask is None else scaled(q, k) * mask, v, None)
+
+
+for axis in (None, -1):
+    for below in (0, 1):
+        @SCALED_DOT_PRODUCT_ATTENTION.mistake(LOWEST_IS_NOT_NEVER)
+        def lowest_score(q, k, v, mask=None, axis=axis, below=below):
+            scores = scaled(q, k)
+            return blend(forbid(scores, mask, scores.min(axis=axis, keepdims=True) - below), v, None)
+
+    @SCALED_DOT_PRODUCT_ATTENTION.mistake(LOWEST_AND_ZEROS)
+    def lowest_score_and_zeros(q, k, v, mask=None, axis=axis):
+        scores = scaled(q, k)
+        lowest = scores.min(axis=axis, keepdims=True)
+        weights = softmax(forbid(scores, mask, lowest)) * (True if mask is None else mask)
+        return weights @ v, weights
 
 
 @SCALED_DOT_PRODUCT_ATTENTION.mistake("You added the mask as it is, and True counts as 1: an allowed word's score "
@@ -842,6 +921,13 @@ def none_everything_forbidden(q, k, v, mask=None):
     return blend(np.where(mask, scaled(q, k), -np.inf), v, None)
 
 
+for name in ("any", "all", "astype", "sum", "shape", "ndim", "dtype"):
+    @SCALED_DOT_PRODUCT_ATTENTION.mistake(MASK_IS_NONE)
+    def asked_of_none(q, k, v, mask=None, name=name):
+        getattr(mask, name)
+        return blend(scaled(q, k), v, mask)
+
+
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(MASK_IS_AN_ARRAY)
 def if_mask(q, k, v, mask=None):
     return blend(scaled(q, k), v, mask if mask else None)
@@ -855,6 +941,11 @@ def minus_mask(q, k, v, mask=None):
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(FLOAT64_ROOT)
 def root_of_float64(q, k, v, mask=None):
     return blend(products(q, k) / np.sqrt(q.shape[-1]), v, mask)
+
+
+@SCALED_DOT_PRODUCT_ATTENTION.mistake("The root as a float32 is too coarse for float64 input; `math.sqrt` fits both.")
+def root_of_float32(q, k, v, mask=None):
+    return blend(products(q, k) / np.sqrt(np.float32(q.shape[-1])), v, mask)
 
 
 @SCALED_DOT_PRODUCT_ATTENTION.mistake(FLOAT64_MASK)
@@ -978,6 +1069,33 @@ def k_and_v_exchanged(x, W_Q, W_K, W_V, mask=None):
     return scaled_dot_product_attention(x @ W_Q, x @ W_V, x @ W_K, mask)
 
 
+@SELF_ATTENTION.mistake("Mask and values are exchanged in the call: q, k, v, and the mask last.")
+def mask_and_v_exchanged(x, W_Q, W_K, W_V, mask=None):
+    return scaled_dot_product_attention(x @ W_Q, x @ W_K, mask, x @ W_V)
+
+
+for how in ("", " while calling a Python object", " in comparison", " in __instancecheck__"):
+    @SELF_ATTENTION.mistake(INSIDE_ITSELF)
+    def self_without_end(x, W_Q, W_K, W_V, mask=None, how=how):
+        raise RecursionError(f"maximum recursion depth exceeded{how}")       # Python says how, by chance
+
+
+@SELF_ATTENTION.mistake(INSIDE_ITSELF)
+def self_of_q_k_v(x, W_Q, W_K, W_V, mask=None):
+    check_projections(x, x, W_Q, W_K, W_V, mask)
+    return self_of_q_k_v(x @ W_Q, x @ W_K, x @ W_V, mask)
+
+
+@SELF_ATTENTION.mistake(INSIDE_ITSELF)
+def self_of_q_k_v_by_name(x, W_Q, W_K, W_V, mask=None):
+    return self_attention(x @ W_Q, x @ W_K, x @ W_V, mask=mask)
+
+
+@SELF_ATTENTION.mistake(INSIDE_ITSELF)
+def self_of_x_q_k_v(x, W_Q, W_K, W_V, mask=None):
+    return self_attention(x, x @ W_Q, x @ W_K, x @ W_V, mask)
+
+
 @SELF_ATTENTION.mistake("You blend the words themselves. What a word gives when it is found is `x @ W_V`.")
 def x_for_values(x, W_Q, W_K, W_V, mask=None):
     return scaled_dot_product_attention(x @ W_Q, x @ W_K, x, mask)
@@ -1062,6 +1180,26 @@ def root_twice(x, W_Q, W_K, W_V, mask=None):
                         "you.")
 def self_without_root(x, W_Q, W_K, W_V, mask=None):
     return blend(products(x @ W_Q, x @ W_K), x @ W_V, mask)
+
+
+@SELF_ATTENTION.mistake("You look up query by query, as in `soft_lookup`, where scores are used as they are. Here they "
+                        "are scaled and masked, and x may be a stack: `scaled_dot_product_attention` does all that.")
+def query_by_query_without_root(x, W_Q, W_K, W_V, mask=None):
+    q, k, v = x @ W_Q, x @ W_K, x @ W_V
+    weights = np.array([softmax(k @ query) for query in q])
+    return weights @ v, weights
+
+
+@SELF_ATTENTION.mistake("You look up query by query, as in `soft_lookup`, where scores are used as they are. Here they "
+                        "are scaled and masked, and x may be a stack: `scaled_dot_product_attention` does all that.")
+def lists_query_by_query_without_root(x, W_Q, W_K, W_V, mask=None):
+    return tuple(map(list, query_by_query_without_root(x, W_Q, W_K, W_V)))
+
+
+@SELF_ATTENTION.mistake("You look up query by query, as in `soft_lookup`, where scores are used as they are. Here they "
+                        "are scaled and masked, and x may be a stack: `scaled_dot_product_attention` does all that.")
+def blends_query_by_query_without_root(x, W_Q, W_K, W_V, mask=None):
+    return np.array([soft_lookup(query, x @ W_K, x @ W_V) for query in x @ W_Q])
 
 
 @SELF_ATTENTION.mistake("You take the root of D, the size of x. The queries and keys have d_k numbers; "
@@ -1418,6 +1556,25 @@ def reshaped_for_a_batch(ids, pad_id):
     return (ids != pad_id).reshape(len(ids), 1, 1, -1)
 
 
+@PADDING_MASK.mistake("`B, S = ids.shape` asks for two axes. Ids without a batch, shape (S,), become (1, 1, S): "
+                      "`[..., None, None, :]` fits both.")
+def two_axes_unpacked(ids, pad_id):
+    B, S = ids.shape
+    return (ids != pad_id).reshape(B, 1, 1, S)
+
+
+@PADDING_MASK.mistake("`ids.shape[1]` is there only with a batch. Ids without one, shape (S,), become (1, 1, S): "
+                      "`[..., None, None, :]` fits both.")
+def axis_1_asked_for(ids, pad_id):
+    return (ids != pad_id).reshape(ids.shape[0], 1, 1, ids.shape[1])
+
+
+@PADDING_MASK.mistake("Counted from the front, the new axes come after S where there is no batch. Count from the end, "
+                      "`axis=(-3, -2)`, and they come before S always.")
+def axes_1_and_2_new(ids, pad_id):
+    return np.expand_dims(ids != pad_id, axis=(1, 2))
+
+
 @PADDING_MASK.alternative
 def by_expand_dims(ids, pad_id):
     return np.expand_dims(np.not_equal(ids, pad_id), (-2, -3))
@@ -1483,6 +1640,11 @@ def call_head(f, case):
     return {"output": output.astype(np.float16), "weights": weights.astype(np.float16)}
 
 
+def in_2_digits(text, expected, got, wrong):
+    """A Difference whose numbers are short enough to be compared at a glance."""
+    return Difference(text, *(x.astype(float).round(2) + 0.0 for x in (expected, got)), wrong)      # + 0.0: no -0
+
+
 def judge_head(case, result):
     if "matrices" in result:
         return misshapen(case, result["matrices"])
@@ -1491,7 +1653,7 @@ def judge_head(case, result):
         even = np.full_like(weights, 1 / len(SENTENCE))
         off = ~(np.abs(weights - even) <= 0.01)
         text = f"where all scores are 0, every word should get the same weight, 1/{len(SENTENCE)}. Yours do not"
-        return Difference(text, even, weights, off) if off.any() else None
+        return in_2_digits(text, even, weights, off) if off.any() else None
     missed = ~(np.diag(weights, -1) > 0.95)                 # of the positions from 1 on
     if missed.any():
         t = int(np.argmax(missed)) + 1
@@ -1500,14 +1662,14 @@ def judge_head(case, result):
                 f"is asked for. Its largest weight, {weights[t, most]:.2f}, is at position {most} (rows: positions 1 "
                 f"to {len(SENTENCE) - 1}, columns: where they look)")
         before = np.eye(len(SENTENCE), k=-1)[1:]
-        return Difference(text, before, weights[1:], missed[:, None] & ~(np.abs(weights[1:] - before) <= 0.05))
+        return in_2_digits(text, before, weights[1:], missed[:, None] & ~(np.abs(weights[1:] - before) <= 0.05))
     words = words_and_positions(*case.args)[:-1, :case.args[0]]
     off = ~(np.abs(output[1:] - words) <= 0.05)
     if off.any():
         t = int(np.argmax(off.any(axis=1))) + 1
         text = (f"position {t} looks at position {t - 1}, as it should, and finds something else than the word there, "
                 f"which is the first d_word columns of x (rows: what positions 1 to {len(SENTENCE) - 1} find)")
-        return Difference(text, words, output[1:], off)
+        return in_2_digits(text, words, output[1:], off)
     return None
 
 
@@ -1568,6 +1730,44 @@ def sharpness_of_100(d_word, d_position, sharpness=100.0):
 @PREVIOUS_WORD_HEAD.mistake("You take a sharpness of your own. The caller says which: use the argument.")
 def sharpness_of_1000(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, 1000.0 * shift_matrix(-1, d_position))
+
+
+@PREVIOUS_WORD_HEAD.mistake(ROOT_OF_SHARPNESS)
+def root_of_sharpness(d_word, d_position, sharpness=100.0):
+    return head(d_word, d_position, math.sqrt(sharpness) * shift_matrix(-1, d_position))
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_in_queries(d_word, d_position, sharpness=100.0):
+    return head(d_word, d_position, sharpness * positional_encoding(d_position, d_position))
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_in_all_rows_of_queries(d_word, d_position, sharpness=100.0):
+    W_Q = sharpness * positional_encoding(d_word + d_position, d_position)
+    return W_Q, *previous_word_head(d_word, d_position, sharpness)[1:]
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_of_minus_1(d_word, d_position, sharpness=100.0):
+    return positional_encoding(-1, d_position), None, None
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_in_keys(d_word, d_position, sharpness=100.0):
+    pe = positional_encoding(d_position, d_position)
+    return head(d_word, d_position, sharpness * shift_matrix(-1, d_position), pe)
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_in_both(d_word, d_position, sharpness=100.0):
+    pe = positional_encoding(d_position, d_position)
+    return head(d_word, d_position, sharpness * pe, pe)
+
+
+@PREVIOUS_WORD_HEAD.mistake(ENCODING_FOR_MATRIX)
+def encoding_in_keys_alone(d_word, d_position, sharpness=100.0):
+    return head(d_word, d_position, sharpness * np.eye(d_position), positional_encoding(d_position, d_position))
 
 
 @PREVIOUS_WORD_HEAD.mistake("The values are multiplied by the sharpness, too. It makes the scores larger; what is "
@@ -1659,11 +1859,39 @@ def columns_moved_on(d_word, d_position, sharpness=100.0):
     return head(d_word, d_position, sharpness * np.eye(d_position, k=1))
 
 
-@PREVIOUS_WORD_HEAD.mistake("The waves fill d_position columns of x, not all D: `shift_matrix(-1, d_position)`, with "
-                            "zeros for the words.")
+@PREVIOUS_WORD_HEAD.mistake(ALL_COLUMNS)
 def waves_in_all_columns(d_word, d_position, sharpness=100.0):
     shift = shift_matrix(-1, d_word + d_position)
     return sharpness * shift, np.eye(d_word + d_position), np.eye(d_word + d_position, d_word)
+
+
+@PREVIOUS_WORD_HEAD.mistake(ALL_COLUMNS)
+def waves_in_all_columns_of_the_queries(d_word, d_position, sharpness=100.0):
+    return sharpness * shift_matrix(-1, d_word + d_position), *previous_word_head(d_word, d_position, sharpness)[1:]
+
+
+@PREVIOUS_WORD_HEAD.mistake(ALL_COLUMNS)
+def waves_in_all_columns_below_zeros(d_word, d_position, sharpness=100.0):
+    return np.vstack([np.zeros((d_word, d_position)), sharpness * shift_matrix(-1, d_word + d_position)]), None, None
+
+
+@PREVIOUS_WORD_HEAD.mistake(ALL_COLUMNS)
+def waves_in_all_columns_and_the_first_taken(d_word, d_position, sharpness=100.0):
+    W_Q = sharpness * shift_matrix(-1, d_word + d_position)[:, :d_position]
+    return W_Q, *previous_word_head(d_word, d_position, sharpness)[1:]
+
+
+@PREVIOUS_WORD_HEAD.mistake(ALL_COLUMNS)
+def waves_in_all_columns_and_the_last_taken(d_word, d_position, sharpness=100.0):
+    W_Q = sharpness * shift_matrix(-1, d_word + d_position)[:, d_word:]
+    return W_Q, *previous_word_head(d_word, d_position, sharpness)[1:]
+
+
+@PREVIOUS_WORD_HEAD.mistake("A block of zeros has its sizes exchanged. In W_Q and W_K it is (d_word, d_position), in "
+                            "W_V (d_position, d_word): what stands on top of each other has equally many columns.")
+def zeros_turned(d_word, d_position, sharpness=100.0):
+    W_Q = np.vstack([np.zeros((d_position, d_word)), sharpness * shift_matrix(-1, d_position)])
+    return W_Q, *previous_word_head(d_word, d_position, sharpness)[1:]
 
 
 @PREVIOUS_WORD_HEAD.mistake(ZERO_ROWS)
