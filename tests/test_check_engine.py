@@ -376,4 +376,5 @@ def test_a_crash_inside_a_class_names_its_line():
 
 def test_whole_numbers_where_bools_are_asked_hear_of_bools():
     found = exercise.judge(reference("checks").exercises("03")["causal_mask"], lambda length: np.tri(length, dtype=int))
-    assert "expected dtype bool, got int64. True and False come from" in found.difference.text
+    assert found.difference.text == "expected dtype bool, got int64"
+    assert "True and False come from a comparison" in found.difference.advice

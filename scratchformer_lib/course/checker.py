@@ -90,7 +90,8 @@ def card_of(found, f):
     if found.outcome == CRASHED:
         lines += crash_lines(found, f)
     else:
-        lines += [sentence(found.difference.text)]
+        lines += [" ".join(filter(None, [sentence(found.difference.text),
+                                         "" if found.sentence else found.difference.advice]))]
     if found.sentence:
         lines += [found.sentence]
     elif found.attempt.changed:

@@ -204,6 +204,7 @@ class Difference:
     expected: object = None
     got: object = None
     wrong: object = None                # where they differ: a bool array
+    advice: str = ""                    # what to try, for where the mistake is not known
 
 
 @dataclass
@@ -301,10 +302,10 @@ def compare(expected, got, axes="", where=""):
     is_number = isinstance(got, (np.generic, int, float, complex))
     python_number = is_number and not isinstance(got, np.generic)
     if not isinstance(got, np.ndarray) and not (is_number and expected.ndim == 0):
-        hint = " Does it end in `return`?" if got is None else ""
+        hint = "Does it end in `return`?" if got is None else ""
         if isinstance(got, (list, tuple)):
-            hint = " `np.array` makes an array of numbers, `np.stack` one of arrays."
-        return Difference(f"{where}expected {described(expected, axes)}, got {describe(got)}.{hint}")
+            hint = "`np.array` makes an array of numbers, `np.stack` one of arrays."
+        return Difference(f"{where}expected {described(expected, axes)}, got {describe(got)}", advice=hint)
     if np.shape(got) != expected.shape:
         return Difference(f"{where}expected shape {shape_text(expected.shape, axes)}, got {shape_text(np.shape(got))}")
     got = np.asarray(got)
@@ -313,17 +314,17 @@ def compare(expected, got, axes="", where=""):
     as_good = python_number and got.dtype.kind == expected.dtype.kind
     if found is None and got.dtype != expected.dtype and not as_good:
         why = about_dtype(expected.dtype, got.dtype)
-        return Difference(f"{where}expected dtype {expected.dtype}, got {got.dtype}{why}")
+        return Difference(f"{where}expected dtype {expected.dtype}, got {got.dtype}", advice=why)
     return found
 
 
 def about_dtype(expected, got):
     if expected == np.float32 and got == np.float64:
-        return (". The numbers are right, but float64 takes a big model twice the time and memory. Something in your "
-                "function makes it: a dtype you ask for, or `np.zeros(n)`, which is float64 unless you name a dtype")
+        return ("The numbers are right, but float64 takes a big model twice the time and memory. Something in your "
+                "function makes it: a dtype you ask for, or `np.zeros(n)`, which is float64 unless you name a dtype.")
     if expected.kind == "b":
-        return ". True and False come from a comparison, or from `dtype=bool`"
-    return ". Whole numbers cannot hold fractions: leave the dtype away" if got.kind in "iu" else ""
+        return "True and False come from a comparison, or from `dtype=bool`."
+    return "Whole numbers cannot hold fractions: leave the dtype away." if got.kind in "iu" else ""
 
 
 def compare_trees(expected, got, axes, where):
@@ -332,7 +333,8 @@ def compare_trees(expected, got, axes, where):
         if not isinstance(got, dict) or set(got) != set(keys):
             return Difference(f"{where}expected a dict with keys {sorted(map(str, keys))}, got {describe(got)}")
     elif not isinstance(got, (tuple, list)) or len(got) != len(expected):
-        return Difference(f"{where}expected {len(expected)} values, got {describe(got)}")
+        hint = "Does it end in `return`?" if got is None else ""
+        return Difference(f"{where}expected {len(expected)} values, got {describe(got)}", advice=hint)
     for key in keys:
         few = not isinstance(expected, dict) and len(keys) <= len(ORDINALS)
         part = f"in the {ORDINALS[key]} result" if few else f"in [{key!r}]"

@@ -14,6 +14,14 @@ FIXED_AXES = ("This fits one number of axes only. x may come with a batch, witho
               "sizes stand in front, and count the axes from the end.")
 LOOPED_OVER_X = ("Going through x gives the heads only where there is no batch; with one, it gives the items of the "
                  "batch. The heads are axis -3.")
+AXIS_0_CUT = ("You cut axis 0, as `np.split` does unless you name another: it holds positions, or the batch. The heads "
+              "share the last axis: `axis=-1`.")
+AXIS_1_CUT = ("You cut axis 1, as `np.hsplit` and `x[:, a:b]` do: the last axis of a matrix, but the positions where "
+              "there is a batch. Count from the end: `np.split(x, n_heads, axis=-1)`, or `x[..., a:b]`.")
+POSITIONS_CUT = "You cut axis -2, the positions. The heads share the last axis: `axis=-1`."
+LIST_OF_HEADS = ("You return a list of heads. Put them side by side, one array: `np.concatenate(..., axis=-1)`.")
+JOINED_ALONG_AXIS_0 = ("You join along axis 0, as `np.concatenate` does unless you name another. Side by side means "
+                       "along the last axis: `axis=-1`.")
 AS_IT_WAS = ("x comes back as it was. `reshape` and `np.swapaxes` make new arrays: return those. (And `np.concatenate` "
              "undoes `np.split`; `np.stack` makes a new axis for the heads.)")
 
@@ -123,10 +131,64 @@ def stacked_in_front(x, n_heads):
     return np.stack(np.split(x, n_heads, axis=-1))
 
 
-@SPLIT_HEADS.mistake("`np.split` cuts axis 0 unless you name another, and axis 0 holds positions, or the batch. The "
-                     "heads share the last axis: `axis=-1`.")
+@SPLIT_HEADS.mistake(AXIS_0_CUT)
 def split_along_axis_0(x, n_heads):
     return np.stack(np.split(x, n_heads), axis=-3)
+
+
+@SPLIT_HEADS.mistake(AXIS_0_CUT)
+def a_list_along_axis_0(x, n_heads):
+    return np.split(x, n_heads)
+
+
+@SPLIT_HEADS.mistake(POSITIONS_CUT)
+def positions_split(x, n_heads):
+    return np.stack(np.split(x, n_heads, axis=-2), axis=-3)
+
+
+@SPLIT_HEADS.mistake(POSITIONS_CUT)
+def a_list_of_positions(x, n_heads):
+    return np.split(x, n_heads, axis=-2)
+
+
+@SPLIT_HEADS.mistake(AXIS_1_CUT)
+def split_horizontally(x, n_heads):
+    return np.stack(np.hsplit(x, n_heads), axis=-3)
+
+
+@SPLIT_HEADS.mistake(AXIS_1_CUT)
+def a_list_split_horizontally(x, n_heads):
+    return np.hsplit(x, n_heads)
+
+
+@SPLIT_HEADS.mistake(AXIS_1_CUT)
+def columns_of_a_matrix(x, n_heads):
+    d = x.shape[-1] // n_heads
+    return np.stack([x[:, h * d:(h + 1) * d] for h in range(n_heads)], axis=-3)
+
+
+@SPLIT_HEADS.mistake(AXIS_1_CUT)
+def array_of_columns_of_a_matrix(x, n_heads):
+    d = x.shape[-1] // n_heads
+    return np.array([x[:, h * d:(h + 1) * d] for h in range(n_heads)])
+
+
+@SPLIT_HEADS.mistake(AXIS_1_CUT)
+def a_list_of_columns_of_a_matrix(x, n_heads):
+    d = x.shape[-1] // n_heads
+    return [x[:, h * d:(h + 1) * d] for h in range(n_heads)]
+
+
+@SPLIT_HEADS.mistake(FIXED_AXES)
+def columns_of_a_batch(x, n_heads):
+    d = x.shape[-1] // n_heads
+    return np.stack([x[:, :, h * d:(h + 1) * d] for h in range(n_heads)], axis=-3)
+
+
+@SPLIT_HEADS.mistake("The heads are axis 1, counted from the front: right for a batch, wrong without one. Counted from "
+                     "the end they are axis -3, however many stand before them.")
+def stacked_on_axis_1(x, n_heads):
+    return np.stack(np.split(x, n_heads, axis=-1), axis=1)
 
 
 @SPLIT_HEADS.mistake(AS_IT_WAS)
@@ -355,6 +417,99 @@ def stacked_horizontally(x):
     return np.hstack(list(x))
 
 
+@MERGE_HEADS.mistake(LIST_OF_HEADS)
+def a_list_of_heads(x):
+    return [x[..., h, :, :] for h in range(x.shape[-3])]
+
+
+@MERGE_HEADS.mistake(LIST_OF_HEADS)
+def heads_split_off(x):
+    return np.split(x, x.shape[-3], axis=-3)
+
+
+@MERGE_HEADS.mistake("You return a list, made by going through the first axis: the heads only where there is no batch. "
+                     "Head h is `x[..., h, :, :]`, and `np.concatenate(..., axis=-1)` puts all of them side by side.")
+def a_list_of_items(x):
+    return list(x)
+
+
+@MERGE_HEADS.mistake(JOINED_ALONG_AXIS_0)
+def items_joined_along_axis_0(x):
+    return np.concatenate(x)
+
+
+@MERGE_HEADS.mistake(JOINED_ALONG_AXIS_0)
+def joined_along_axis_0(x):
+    return np.concatenate([x[..., h, :, :] for h in range(x.shape[-3])])
+
+
+@MERGE_HEADS.mistake("You join along axis 1, as `np.hstack` does: the last axis of a matrix, but the positions where "
+                     "there is a batch. Side by side means along the last axis: `axis=-1`.")
+def joined_along_axis_1(x):
+    return np.concatenate([x[..., h, :, :] for h in range(x.shape[-3])], axis=1)
+
+
+@MERGE_HEADS.mistake("`x[:, h]` is head h where there is a batch, and position h where there is none. The heads are "
+                     "axis -3: `x[..., h, :, :]`.")
+def heads_of_a_batch(x):
+    return np.concatenate([x[:, h] for h in range(x.shape[1])], axis=-1)
+
+
+@MERGE_HEADS.mistake("The axis of the heads is still there, with size 1. Take each head out by its number: `x[..., h, "
+                     ":, :]`.")
+def heads_split_off_and_joined(x):
+    return np.concatenate(np.split(x, x.shape[-3], axis=-3), axis=-1)
+
+
+@MERGE_HEADS.mistake("The heads have an axis of their own in front, as `np.stack` makes it. They are put side by side, "
+                     "on the last axis: `np.concatenate(..., axis=-1)`.")
+def heads_as_the_first_axis(x):
+    return np.moveaxis(x, -3, 0).copy()
+
+
+@MERGE_HEADS.mistake(FIXED_AXES)
+def four_sizes(x):
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+
+
+@MERGE_HEADS.mistake("The heads have an axis of their own at the end, (..., T, d, H). They are put side by side "
+                     "instead, on the axis that is there: `np.concatenate(..., axis=-1)`.")
+def heads_as_the_last_axis(x):
+    return np.moveaxis(x, -3, -1)
+
+
+@MERGE_HEADS.mistake("Your reshape leads to two axes: right for one sentence. With a batch, the first size is the "
+                     "batch's, and the -1 swallows positions. Keep all axes in front: `*x.shape[:-2]`, after the swap.")
+def first_size_and_the_rest(x):
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(x.shape[0], -1)
+
+
+@MERGE_HEADS.mistake("The first size of x is H, or that of the batch, and the -1 swallows positions. Keep all axes in "
+                     "front: swap first, then `*x.shape[:-2]` of the result.")
+def first_size_from_before(x):
+    return np.swapaxes(x, -2, -3).reshape(x.shape[0], -1)
+
+
+@MERGE_HEADS.mistake("Your reshape leads to two axes, T and the rest: right for one sentence. With a batch, the -1 "
+                     "swallows it. Keep all axes in front: `*x.shape[:-2]`, after the swap.")
+def positions_and_the_rest(x):
+    return np.swapaxes(x, -2, -3).reshape(x.shape[-2], -1)
+
+
+@MERGE_HEADS.mistake(FIXED_AXES)
+def first_two_sizes_and_the_rest(x):
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(x.shape[0], x.shape[1], -1)
+
+
+@MERGE_HEADS.mistake(FIXED_AXES)
+def first_size_and_the_width(x):
+    x = np.swapaxes(x, -2, -3)
+    return x.reshape(x.shape[0], -1, x.shape[-2] * x.shape[-1])
+
+
 @MERGE_HEADS.mistake("The -1 in your reshape swallowed the batch: all positions of the batch stand below each other. "
                      "Keep the axes in front.")
 def batch_swallowed_(x):
@@ -399,9 +554,9 @@ def drawn_once(shape, seed, scale):
     return (scale * np.random.default_rng(seed).standard_normal(shape)).round(2)
 
 
-def matrices(D, n_heads, d_k, d_v, seed):
+def matrices(D, n_heads, d_k, d_v, seed, D_out=None):
     """W_Q, W_K, W_V, W_O"""
-    sizes = (D, n_heads * d_k), (D, n_heads * d_k), (D, n_heads * d_v), (n_heads * d_v, D)
+    sizes = (D, n_heads * d_k), (D, n_heads * d_k), (D, n_heads * d_v), (n_heads * d_v, D_out or D)
     return [normal(*size, seed=seed + i, scale=0.5) for i, size in enumerate(sizes)]
 
 
@@ -437,6 +592,9 @@ def multi_head_inputs():
              (normal(2, 1, 6, seed=17), normal(2, 3, 6, seed=18), *matrices(6, 1, 4, 5, seed=19), 1), axes=batch),
         Case("the usual sizes, d_k = d_v = D / H, in self-attention",
              (narrow, narrow.copy(), *matrices(6, 2, 3, 3, seed=23), 2), axes=batch),
+        Case("W_O leads to another size, D = 5, D_out = 3",
+             (normal(2, 3, 5, seed=26), normal(2, 4, 5, seed=27), *matrices(5, 2, 4, 6, seed=28, D_out=3), 2),
+             axes=("B T D_out", "B H T S")),
         Case("float32, transposed views",
              (normal(4, 3, 2, seed=24).astype(np.float32).T, normal(4, 6, 2, seed=25).astype(np.float32).T,
               *in_float32, 2), axes=batch),
@@ -452,7 +610,17 @@ NO_HEADS = ("There are no heads here: one attention over the whole width, with o
 KEYS_AND_VALUES = ("Keys and values have changed places: `W_K` and `W_V`, or k and v in the call. Keys are compared "
                    "with the queries, values are what is blended.")
 D_K_FOR_D_V = "You take d_v to be d_k. Values have a size of their own: the width of `W_V`, divided by H."
-W_O_TURNED = "`W_O` has the shape (H * d_v, D) already. Do not transpose it."
+W_O_TURNED = "`W_O` has a row for each of the H * d_v numbers already. Do not transpose it."
+HEADS_ADDED = ("The heads are added up, or averaged, before `W_O`. They are put side by side, and `W_O` has rows for "
+               "each of them.")
+D_OVER_H = ("You take the size of a head to be D / H. d_k need not be D / H, nor d_v: it is the width of `W_Q`, or of "
+            "`W_V`, divided by H. `split_heads` finds it by itself.")
+ROWS_CUT = ("You cut the rows of the matrices, as `np.split` does unless you name another axis. A head has a block of "
+            "columns, which reads all D numbers of x: `axis=-1`, or multiply first and `split_heads` after.")
+ONE_MORE_AXIS = ("You give the mask another axis. It is (T, S), the same for all, or has an axis for the heads "
+                 "already, of size 1 or H: hand it on as it is.")
+MASK_IN_A_LOOP = ("In a loop over the heads, one head has no axis of heads, but the mask may have one, or may not. "
+                  "Take out the loop: `scaled_dot_product_attention` does all heads at once, with the mask as it is.")
 TWO_RESULTS = ("`scaled_dot_product_attention` returns two things, output and weights. Unpack them before you merge: "
                "`output, weights = ...`.")
 
@@ -509,7 +677,7 @@ def x_and_memory_exchanged(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 
 
 @MULTI_HEAD_ATTENTION.mistake("The heads are merged, and that is where you stop: `W_O` is missing. It mixes what the "
-                              "heads found, and brings it back to D numbers.")
+                              "heads found.")
 def without_W_O(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     output, weights = attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
     return merge_heads(output), weights
@@ -533,6 +701,30 @@ def queries_and_keys_exchanged(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None
 def handed_on_in_the_wrong_order(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
     output, weights = attention(q, v, k, mask)
+    return linear(merge_heads(output), W_O), weights
+
+
+def used_twice(twice, never, q, k, v):
+    """Register an answer that takes matrices number q, k and v for queries, keys and values."""
+    @MULTI_HEAD_ATTENTION.mistake(f"`{twice}` is used twice, and `{never}` never. Queries are made with `W_Q`, keys "
+                                  "with `W_K`, values with `W_V`.")
+    def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        W = W_Q, W_K, W_V
+        output, weights = attention(*parts(x, memory, W[q], W[k], W[v], n_heads), mask)
+        return linear(merge_heads(output), W_O), weights
+    multi_head_attention.__name__ = f"{twice}_twice_{never}_never"
+
+
+used_twice("W_K", "W_V", 0, 1, 1)
+used_twice("W_K", "W_Q", 1, 1, 2)
+used_twice("W_V", "W_K", 0, 2, 2)
+used_twice("W_V", "W_Q", 2, 1, 2)
+used_twice("W_Q", "W_V", 0, 1, 0)
+
+
+@MULTI_HEAD_ATTENTION.mistake("`W_Q` makes queries, keys and values here. Keys are made with `W_K`, values with `W_V`.")
+def all_with_W_Q(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = attention(*parts(x, memory, W_Q, W_Q, W_Q, n_heads), mask)
     return linear(merge_heads(output), W_O), weights
 
 
@@ -562,7 +754,7 @@ def split_by_reshape(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 
 
 @MULTI_HEAD_ATTENTION.mistake("You give the merged heads the shape of x. A row has H * d_v numbers, which need not be "
-                              "D: `W_O` makes D of them.")
+                              "D: `W_O` has a row for each of them.")
 def merged_to_the_shape_of_x(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     output, weights = attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
     return linear(np.swapaxes(output, -2, -3).reshape(x.shape), W_O), weights
@@ -701,11 +893,16 @@ def output_of_one_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return linear(output[..., 0, :, :], W_O[:output.shape[-1]]), weights
 
 
-@MULTI_HEAD_ATTENTION.mistake("The heads are averaged before `W_O`. They are put side by side, and `W_O` has rows for "
-                              "each of them.")
+@MULTI_HEAD_ATTENTION.mistake(HEADS_ADDED)
 def heads_averaged(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     output, weights = attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
     return linear(output.mean(axis=-3), W_O), weights
+
+
+@MULTI_HEAD_ATTENTION.mistake(HEADS_ADDED)
+def heads_added_up_by_hand(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
+    return output.sum(axis=-3) @ W_O, weights
 
 
 @MULTI_HEAD_ATTENTION.mistake("You cut x itself into heads and never multiply by `W_Q`, `W_K` and `W_V`. Project "
@@ -809,6 +1006,169 @@ def two_results_with_swapaxes(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None)
     return output.swapaxes(-2, -3)
 
 
+@MULTI_HEAD_ATTENTION.mistake("You give the output the shape of x. How many numbers a row has is up to `W_O`, which "
+                              "need not lead back to D: take what `linear` returns.")
+def output_in_the_shape_of_x(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    return output.reshape(x.shape), weights
+
+
+@MULTI_HEAD_ATTENTION.mistake("These are the heads as attention returns them, (..., H, T, d_v). Two steps are left: "
+                              "`merge_heads`, and `linear` with `W_O`.")
+def heads_returned(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return attention(*parts(x, memory, W_Q, W_K, W_V, n_heads), mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake("Nothing comes back. End with `return output, weights`.")
+def nothing_returned(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(D_OVER_H)
+def split_by_D_over_H(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    d_k = x.shape[-1] // n_heads
+    q, k, v = (np.swapaxes((y @ W).reshape(*y.shape[:-1], n_heads, d_k), -2, -3)
+               for y, W in ((x, W_Q), (memory, W_K), (memory, W_V)))
+    output, weights = attention(q, k, v, mask)
+    return linear(merge_heads(output), W_O), weights
+
+
+@MULTI_HEAD_ATTENTION.mistake(FIXED_AXES)
+def only_in_a_batch(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    B, T, D = x.shape
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(FIXED_AXES)
+def split_by_D_over_H_in_a_batch(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    B, T, D = x.shape
+    q = (x @ W_Q).reshape(B, T, n_heads, D // n_heads).swapaxes(1, 2)
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask) if q.size else None
+
+
+def in_a_loop(heads, W_O, mask, times=linear, axis=-3):
+    """Attention head by head, heads: their q, k and v."""
+    outputs, weights = zip(*(attention(q, k, v, mask) for q, k, v in heads), strict=True)
+    return times(np.concatenate(outputs, axis=-1), W_O), np.stack(weights, axis)
+
+
+def columns_of_D_over_H(x, memory, W_Q, W_K, W_V, n_heads):
+    d_k = x.shape[-1] // n_heads
+    for h in range(n_heads):
+        own = slice(h * d_k, (h + 1) * d_k)
+        yield x @ W_Q[:, own], memory @ W_K[:, own], memory @ W_V[:, own]
+
+
+@MULTI_HEAD_ATTENTION.mistake(D_OVER_H)
+def looped_with_D_over_H(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return in_a_loop(columns_of_D_over_H(x, memory, W_Q, W_K, W_V, n_heads), W_O, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(D_OVER_H)
+def looped_with_D_over_H_by_hand(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return in_a_loop(columns_of_D_over_H(x, memory, W_Q, W_K, W_V, n_heads), W_O, mask, times=np.matmul)
+
+
+@MULTI_HEAD_ATTENTION.mistake("You divide the scores by the root of D / H. d_k need not be D / H: it is the last size "
+                              "of q after the split.")
+def scaled_by_D_over_H(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
+    output, weights = attention(q * math.sqrt(q.shape[-1] / (x.shape[-1] // n_heads)), k, v, mask)
+    return linear(merge_heads(output), W_O), weights
+
+
+@MULTI_HEAD_ATTENTION.mistake(ROWS_CUT)
+def matrices_split_by_rows(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    W_Q, W_K, W_V = (np.split(W, n_heads) for W in (W_Q, W_K, W_V))
+    return in_a_loop([(linear(x, Q), linear(memory, K), linear(memory, V))
+                      for Q, K, V in zip(W_Q, W_K, W_V, strict=True)], W_O, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(ROWS_CUT)
+def matrices_split_by_rows_by_hand(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    W_Q, W_K, W_V = (np.split(W, n_heads) for W in (W_Q, W_K, W_V))
+    return in_a_loop([(x @ Q, memory @ K, memory @ V) for Q, K, V in zip(W_Q, W_K, W_V, strict=True)], W_O, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(ONE_MORE_AXIS)
+def an_axis_in_the_middle_of_the_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask if mask is None else mask[:, None])
+
+
+@MULTI_HEAD_ATTENTION.mistake(ONE_MORE_AXIS)
+def an_axis_for_the_heads_of_the_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask if mask is None else mask[..., None, :, :])
+
+
+@MULTI_HEAD_ATTENTION.mistake(ONE_MORE_AXIS)
+def an_axis_in_front_of_the_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask if mask is None else mask[None])
+
+
+@MULTI_HEAD_ATTENTION.mistake(ONE_MORE_AXIS)
+def two_axes_in_front_of_the_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask if mask is None else mask[None, None])
+
+
+@MULTI_HEAD_ATTENTION.mistake("mask may be None, and None has no `[...]`. It has all the axes that it needs: hand it "
+                              "on as it is.")
+def none_indexed(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask[:, None])
+
+
+def split_in_a_loop(x, memory, W_Q, W_K, W_V, n_heads):
+    q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
+    return [(q[..., h, :, :], k[..., h, :, :], v[..., h, :, :]) for h in range(n_heads)]
+
+
+@MULTI_HEAD_ATTENTION.mistake(MASK_IN_A_LOOP)
+def looped_with_the_whole_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return in_a_loop(split_in_a_loop(x, memory, W_Q, W_K, W_V, n_heads), W_O, mask)
+
+
+@MULTI_HEAD_ATTENTION.mistake(MASK_IN_A_LOOP)
+def looped_with_a_part_of_the_mask(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return in_a_loop(split_in_a_loop(x, memory, W_Q, W_K, W_V, n_heads), W_O,
+                     mask if mask is None else mask[..., n_heads - 1, :, :])
+
+
+@MULTI_HEAD_ATTENTION.mistake("`q[h]` is head h where there is no batch, and item h of the batch where there is one. "
+                              "The heads are axis -3: `q[..., h, :, :]`. Or take out the loop: attention does all "
+                              "heads at once.")
+def heads_taken_from_axis_0(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
+    return in_a_loop([(q[h], k[h], v[h]) for h in range(n_heads)], W_O, mask, axis=0)
+
+
+@MULTI_HEAD_ATTENTION.mistake("The heads of your weights stand in front of everything, the batch too, as `np.stack` "
+                              "puts them unless you name an axis. Weights are (..., H, T, S): `axis=-3`.")
+def weights_stacked_in_front(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    return output, np.moveaxis(weights, -3, 0)
+
+
+@MULTI_HEAD_ATTENTION.mistake("The heads of your weights are axis 1, counted from the front: right for a batch, wrong "
+                              "without one. Weights are (..., H, T, S): axis -3.")
+def weights_stacked_on_axis_1(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    return output, np.moveaxis(weights, -3, 1)
+
+
+@MULTI_HEAD_ATTENTION.mistake("The weights are a list, one array for each head. Make one array of them, the heads on "
+                              "axis -3: `np.stack(weights, axis=-3)`.")
+def weights_in_a_list(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    output, weights = multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    return output, list(np.moveaxis(weights, -3, 0))
+
+
+@MULTI_HEAD_ATTENTION.mistake("`q[:, h]` is head h where there is a batch, and position h where there is none. The "
+                              "heads are axis -3: `q[..., h, :, :]`. Or take out the loop: attention does all heads at "
+                              "once.")
+def heads_taken_from_the_front(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = parts(x, memory, W_Q, W_K, W_V, n_heads)
+    return in_a_loop([(q[:, h], k[:, h], v[:, h]) for h in range(n_heads)], W_O, mask, axis=1)
+
+
 @MULTI_HEAD_ATTENTION.mistake("`split_heads` needs to know how many: `split_heads(..., n_heads)`.")
 def number_of_heads_forgotten(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return split_heads(linear(x, W_Q))
@@ -859,6 +1219,7 @@ def count_inputs():
         Case("d_k given alone", (12, 3), {"d_k": 5}),
         Case("d_v given alone", (12, 2), {"d_v": 5}),
         Case("D = 5, two heads, d_k = 1, d_v = 3", (5, 2), {"d_k": 1, "d_v": 3}),
+        Case("matrices too large to make, D = 100,000,000", (10**8, 1)),
     ]
 
 
@@ -980,10 +1341,70 @@ def rows_plus_columns(D, H, d_k, d_v):
     return 2 * (D + H * d_k) + 2 * (D + H * d_v)
 
 
-@COUNT_PARAMETERS.mistake("`/` makes a float. A count is a whole number: multiply, or divide with `//`.")
+@COUNT_PARAMETERS.mistake("This is a float, such as `/`, 2.0 and `float` make. A count is a whole number: multiply "
+                          "whole numbers, and divide with `//`.")
 @with_sizes
 def a_float(D, H, d_k, d_v):
     return (4 * D * H * d_k + 4 * D * H * d_v) / 2
+
+
+SEVERAL_NUMBERS = "You return the numbers of the matrices one by one. Add them up: one whole number."
+MADE_AND_COUNTED = ("You make the matrices to count their numbers, and large ones do not fit into memory. A matrix of "
+                    "n rows and m columns holds n * m numbers: multiply the sizes.")
+
+
+@COUNT_PARAMETERS.mistake(SEVERAL_NUMBERS)
+@with_sizes
+def four_numbers(D, H, d_k, d_v):
+    return D * H * d_k, D * H * d_k, D * H * d_v, H * d_v * D
+
+
+@COUNT_PARAMETERS.mistake(SEVERAL_NUMBERS)
+@with_sizes
+def four_numbers_by_name(D, H, d_k, d_v):
+    return {"W_Q": D * H * d_k, "W_K": D * H * d_k, "W_V": D * H * d_v, "W_O": H * d_v * D}
+
+
+@COUNT_PARAMETERS.mistake(SEVERAL_NUMBERS)
+@with_sizes
+def an_array_of_four_numbers(D, H, d_k, d_v):
+    return np.array([D * H * d_k, D * H * d_k, D * H * d_v, H * d_v * D])
+
+
+@COUNT_PARAMETERS.mistake(SEVERAL_NUMBERS)
+@with_sizes
+def two_numbers(D, H, d_k, d_v):
+    return 2 * D * H * d_k, 2 * D * H * d_v
+
+
+@COUNT_PARAMETERS.mistake("These are the shapes of the matrices. A matrix of n rows and m columns holds n * m numbers: "
+                          "multiply, and add up the four.")
+@with_sizes
+def the_shapes(D, H, d_k, d_v):
+    return (D, H * d_k), (D, H * d_k), (D, H * d_v), (H * d_v, D)
+
+
+@COUNT_PARAMETERS.mistake("Nothing comes back. End with `return`, and the number after it.")
+@with_sizes
+def nothing_returned_(D, H, d_k, d_v):
+    pass
+
+
+def made(D, H, d_k, d_v, dtype):
+    """Asked for the large ones, NumPy refuses at once, on every computer: an address space is smaller."""
+    return [np.empty(shape, dtype) for shape in ((D, H * d_k), (D, H * d_k), (D, H * d_v), (H * d_v, D))]
+
+
+@COUNT_PARAMETERS.mistake(MADE_AND_COUNTED)
+@with_sizes
+def made_and_counted(D, H, d_k, d_v):
+    return sum(W.size for W in made(D, H, d_k, d_v, np.float64))
+
+
+@COUNT_PARAMETERS.mistake(MADE_AND_COUNTED)
+@with_sizes
+def made_in_float32_and_counted(D, H, d_k, d_v):
+    return sum(W.size for W in made(D, H, d_k, d_v, np.float32))
 
 
 @COUNT_PARAMETERS.alternative

@@ -1,5 +1,6 @@
 """The exercises of chapter 05, the block."""
 import functools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,9 @@ NOT_TURNED = ("The matrices have the shapes (D, F) and (F, D) already, a row for
 W_2_FIRST = "`W_1` comes first: it leads from D numbers out to F. `W_2` leads back."
 NOT_PYTHONS_MAX = ("Python's `max` compares two numbers, not arrays. The bend is handed to you: call "
                    "`activation(...)`.")
+
+NOT_CALLED = ("`activation` is a function, and you take the function itself for numbers. Call it on what the first "
+              "layer gives: `activation(...)`.")
 
 
 def normal(*shape, seed=0, scale=1.0, around=0.0, dtype=np.float64):
@@ -188,6 +192,21 @@ def pythons_max_zero_first(x, W_1, b_1, W_2, b_2, activation=gelu):
     return linear(max(0, linear(x, W_1, b_1)), W_2, b_2)
 
 
+@FEED_FORWARD.mistake(NOT_CALLED)
+def activation_not_called(x, W_1, b_1, W_2, b_2, activation=gelu):
+    return linear(activation, W_2, b_2)
+
+
+@FEED_FORWARD.mistake(NOT_CALLED)
+def activation_not_called_by_hand(x, W_1, b_1, W_2, b_2, activation=gelu):
+    return activation @ W_2 + b_2
+
+
+@FEED_FORWARD.mistake(NOT_CALLED)
+def multiplied_by_activation(x, W_1, b_1, W_2, b_2, activation=gelu):
+    return linear(linear(x, W_1, b_1) * activation, W_2, b_2)
+
+
 @FEED_FORWARD.alternative
 def by_matrix_products(x, W_1, b_1, W_2, b_2, activation=gelu):
     hidden = activation(x @ W_1 + b_1)
@@ -237,6 +256,14 @@ LAYER_NORM = Exercise(layer_norm, layer_norm_inputs)
 
 KEEP_THE_AXIS = ("`np.mean` and `np.var` drop the axis they work along, and their result no longer lines up with x. "
                  "Keep that axis, with size 1: `keepdims=True`.")
+EPS_AS_A_FLOOR = ("eps replaces a variance, or a root, that is smaller. It is added to every variance, small or large: "
+                  "`np.sqrt(variance + eps)`.")
+BRACKETS_MISSING = ("Brackets are missing: only the mean is divided. Subtract first, `(x - mean)`, then divide, and "
+                    "only then gamma and beta.")
+FIRST_SIZE = ("`len(x)`, or `x.shape[0]`, is the size of the first axis: words, or sentences. A vector has D numbers, "
+              "`x.shape[-1]`; or let `np.mean` count.")
+ROOT_OF_THE_SUM = ("This is the root of the sum of the squares, as `np.linalg.norm` gives it. The variance is the mean "
+                   "of the squares, and eps is added before the root.")
 IN_PLACE = "`x -= ...` writes into the caller's array. Make a new one: `centered = x - ...`."
 
 
@@ -309,9 +336,27 @@ def eps_fixed(x, gamma, beta, eps=1e-5):
     return layer_norm(x, gamma, beta)
 
 
-@LAYER_NORM.mistake("eps replaces a variance below it. It is added to every variance, small or large.")
+@LAYER_NORM.mistake(EPS_AS_A_FLOOR)
 def eps_as_a_floor(x, gamma, beta, eps=1e-5):
     return gamma * (x - mean_of(x)) / np.sqrt(np.maximum(variance_of(x), np.asarray(eps, x.dtype))) + beta
+
+
+@LAYER_NORM.mistake(EPS_AS_A_FLOOR)
+def eps_as_a_floor_of_the_root(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / np.maximum(np.sqrt(variance_of(x)), np.asarray(eps, x.dtype)) + beta
+
+
+@LAYER_NORM.mistake("This is the result without eps, except where the variance is 0. eps is added to every variance, "
+                    "just as it is given: `np.sqrt(variance + eps)`.")
+def zero_replaced(x, gamma, beta, eps=1e-5):
+    variance = variance_of(x)
+    return gamma * (x - mean_of(x)) / np.sqrt(np.where(variance == 0, x.dtype.type(eps), variance)) + beta
+
+
+@LAYER_NORM.mistake("eps is added to the result. It belongs under the root, added to the variance: `np.sqrt(variance + "
+                    "eps)`.")
+def eps_added_to_the_result(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / np.sqrt(variance_of(x)) + eps + beta
 
 
 @LAYER_NORM.mistake("eps is subtracted. It is added to the variance, so that what you divide by is never 0.")
@@ -382,9 +427,78 @@ def mean_not_subtracted(x, gamma, beta, eps=1e-5):
     return gamma * x / np.sqrt(variance_of(x) + eps) + beta
 
 
-@LAYER_NORM.mistake("Brackets are missing: only the mean is divided. Subtract first, `(x - mean)`, then divide.")
+@LAYER_NORM.mistake(BRACKETS_MISSING)
 def brackets_missing(x, gamma, beta, eps=1e-5):
     return gamma * (x - mean_of(x) / np.sqrt(variance_of(x) + eps)) + beta
+
+
+@LAYER_NORM.mistake(BRACKETS_MISSING)
+def brackets_missing_after_gamma(x, gamma, beta, eps=1e-5):
+    return gamma * x - mean_of(x) / np.sqrt(variance_of(x) + eps) + beta
+
+
+@LAYER_NORM.mistake(BRACKETS_MISSING)
+def brackets_missing_before_gamma(x, gamma, beta, eps=1e-5):
+    return x - mean_of(x) / np.sqrt(variance_of(x) + eps) * gamma + beta
+
+
+@LAYER_NORM.mistake(FIRST_SIZE)
+def divided_by_the_first_size(x, gamma, beta, eps=1e-5):
+    centered = x - np.sum(x, axis=-1, keepdims=True) / len(x)
+    return gamma * centered / np.sqrt(np.sum(centered * centered, axis=-1, keepdims=True) / len(x) + eps) + beta
+
+
+@LAYER_NORM.mistake(FIRST_SIZE)
+def variance_by_the_first_size(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / np.sqrt(variance_of(x) * x.shape[-1] / len(x) + eps) + beta
+
+
+@LAYER_NORM.mistake("`x.size` counts the numbers of all vectors together. One vector has D, `x.shape[-1]`; or let "
+                    "`np.mean` count.")
+def variance_by_the_size(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / np.sqrt(variance_of(x) * x.shape[-1] / x.size + eps) + beta
+
+
+@LAYER_NORM.mistake("`x.shape[1]` is D in a matrix, and T in a batch. Count from the end: `x.shape[-1]`.")
+def variance_by_the_second_size(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / np.sqrt(variance_of(x) * x.shape[-1] / x.shape[1] + eps) + beta
+
+
+@LAYER_NORM.mistake(ROOT_OF_THE_SUM)
+def divided_by_the_norm(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / np.linalg.norm(centered, axis=-1, keepdims=True) + beta
+
+
+@LAYER_NORM.mistake(ROOT_OF_THE_SUM)
+def divided_by_the_norm_and_eps(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / (np.linalg.norm(centered, axis=-1, keepdims=True) + eps) + beta
+
+
+@LAYER_NORM.mistake("`np.linalg.norm` is the root of the sum of the squares, and you take a root again. The variance "
+                    "is the mean of the squares.")
+def root_of_the_norm(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / np.sqrt(np.linalg.norm(centered, axis=-1, keepdims=True) + eps) + beta
+
+
+@LAYER_NORM.mistake("You divide by one number for all vectors together, the root of the sum of all squares. Each "
+                    "vector has a variance of its own: the mean of its squares, along the last axis.")
+def one_norm_for_all(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / np.linalg.norm(centered) + beta
+
+
+@LAYER_NORM.mistake("You multiply by beta. It shifts: add it.")
+def multiplied_by_beta(x, gamma, beta, eps=1e-5):
+    return layer_norm(x, gamma, np.zeros_like(beta), eps) * beta
+
+
+@LAYER_NORM.mistake("You square the mean of what is left, and that mean is 0. First square, then take the mean.")
+def mean_before_the_square(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / np.sqrt(mean_of(centered) ** 2 + eps) + beta
 
 
 @LAYER_NORM.mistake("You divide by the root mean square of x itself and subtract nothing: that is RMSNorm, which newer "
@@ -471,6 +585,17 @@ def keepdim(x, gamma, beta, eps=1e-5):
     return x - np.mean(x, axis=-1, keepdim=True)
 
 
+@LAYER_NORM.mistake("`math.sqrt` takes one number. `np.sqrt` takes an array, and makes the root of each.")
+def root_of_one_number(x, gamma, beta, eps=1e-5):
+    return gamma * (x - mean_of(x)) / math.sqrt(variance_of(x) + eps) + beta
+
+
+@LAYER_NORM.mistake("`^` does not raise to a power in Python: it compares the bits of whole numbers. Write `** 2`.")
+def bits_for_a_square(x, gamma, beta, eps=1e-5):
+    centered = x - mean_of(x)
+    return gamma * centered / np.sqrt(mean_of(centered ^ 2) + eps) + beta
+
+
 @LAYER_NORM.alternative
 def with_var(x, gamma, beta, eps=1e-5):
     return (x - mean_of(x)) / np.sqrt(variance_of(x) + eps) * gamma + beta
@@ -509,7 +634,8 @@ class Draws(dict):
     """What many draws have in common. It is the same however an answer draws: so a mistake is known by it.
 
     times: what the numbers that stay are multiplied by; in words, if there is no one such number.
-    difference: of the first draw that has a number other than 0 and x / (1 - rate), or another dtype.
+    shape: in words, where it changes from draw to draw; then nothing else can be said.
+    difference: of the first draw that has a number other than 0 and x / (1 - rate), or another shape or dtype.
     share: of zeros.
     """
     difference = share = None
@@ -539,6 +665,10 @@ def draw(f, case):
     others = [f(before.copy(), rate, generator(seed, i)) for i in range(1, 20 if x.size < 100 else 4)]
     again = f(before.copy(), rate, generator(seed))
     every = np.stack([first, *others]) if all(fits(y, x) for y in (first, again, *others)) else None
+    if every is None and len({getattr(y, "shape", None) for y in (first, *others)}) > 1:
+        seen = Draws(shape="another in every draw")
+        seen.difference = compare(before, next(y for y in (first, *others) if not fits(y, x)), case.axes)
+        return seen
     if every is None or (is_identity(case) and np.all(every == every[0])):
         return first
     kept = every != 0
@@ -567,6 +697,9 @@ def factor(every, x, rate):
         return "x is not in it"
     if all(is_one_number((y / x)[y != 0]) for y in every if y.any()):
         return "one for each draw"
+    two = sorted({round(float(ratio), 4) for ratio in (every / x)[kept].flat})
+    if len(two) == 2:
+        return f"{two[0]} or {two[1]}"
     return "various, from 0 up" if np.all(0 <= every / x) and np.all(every / x <= 1 / (1 - rate)) else "various"
 
 
@@ -591,6 +724,8 @@ def judge_draws(case, seen):
     x, rate, seed = case.args
     if not isinstance(seen, Draws):
         return compare(dropout(x, rate, generator(seed)), seen, case.axes)
+    if "shape" in seen:
+        return seen.difference
     if is_identity(case):
         why = "rng is None: this is not training" if seed is None else "the rate is 0"
         return Difference(f"expected x as it is, for {why}; yours differs from call to call")
@@ -797,11 +932,73 @@ def one_coin_with_an_if(x, rate, rng):
     return np.zeros_like(x) if rng.random() < rate else x / (1 - rate)
 
 
-@DROPOUT.mistake("`rng.random(len(x))` draws one number for each row. Draw one for each number of x, "
-                 "`rng.random(x.shape)`.")
+AS_MANY_AS_ROWS = ("`rng.random(len(x))` draws one number for each row. Draw one for each number of x, "
+                   "`rng.random(x.shape)`.")
+ONE_LONG_ROW = ("`rng.random(x.size)` draws enough numbers, in one long row, which does not line up with x. Draw them "
+                "in the shape of x: `rng.random(x.shape)`.")
+
+
+@DROPOUT.mistake(AS_MANY_AS_ROWS)
 @unless_training
 def as_many_as_rows(x, rate, rng):
     return x * (rng.random(len(x)) >= rate) / (1 - rate)
+
+
+@DROPOUT.mistake(AS_MANY_AS_ROWS)
+@unless_training
+def as_many_as_rows_first(x, rate, rng):
+    return (rng.random(len(x)) >= rate) * x / (1 - rate)
+
+
+@DROPOUT.mistake(ONE_LONG_ROW)
+@unless_training
+def one_long_row(x, rate, rng):
+    return x * (rng.random(x.size) >= rate) / (1 - rate)
+
+
+@DROPOUT.mistake(ONE_LONG_ROW)
+@unless_training
+def one_long_row_first(x, rate, rng):
+    return (rng.random(x.size) >= rate) * x / (1 - rate)
+
+
+@DROPOUT.mistake(ONE_LONG_ROW)
+@unless_training
+def one_long_row_as_a_choice(x, rate, rng):
+    return np.where(rng.random(x.size) >= rate, x / (1 - rate), 0)
+
+
+@DROPOUT.mistake(ONE_LONG_ROW)
+@unless_training
+def one_long_row_as_places(x, rate, rng):
+    return x[rng.random(x.size) >= rate] / (1 - rate)
+
+
+@DROPOUT.mistake(ONE_COIN)
+@unless_training
+def one_coin_of_two_sides(x, rate, rng):
+    return x * rng.integers(0, 2) / (1 - rate)
+
+
+@DROPOUT.mistake("Half of the numbers are dropped whatever the rate says, and the rest is not enlarged. Compare "
+                 "`rng.random(x.shape)` with rate, and divide by 1 - rate.")
+@unless_training
+def half_and_not_scaled(x, rate, rng):
+    return x * rng.integers(0, 2, x.shape)
+
+
+@DROPOUT.mistake("Every number becomes 0. (`rng.integers(0, 1)` draws zeros alone: its upper end is left out.) Compare "
+                 "`rng.random(x.shape)` with rate: a number stays where it is at least rate.")
+@unless_training
+def all_dropped(x, rate, rng):
+    return x * rng.integers(0, 1, x.shape)
+
+
+@DROPOUT.mistake("Here a number stays with chance `rate`, and is not enlarged. It is dropped with that chance, and "
+                 "what stays is divided by 1 - rate.")
+@unless_training
+def kept_with_chance_rate_and_not_scaled(x, rate, rng):
+    return x * (rng.random(x.shape) < rate)
 
 
 @DROPOUT.mistake("A fixed number of zeros is dealt out. Each number has a chance of its own, so their count varies: "
@@ -857,6 +1054,26 @@ def random_numbers_themselves(x, rate, rng):
     return x * rng.random(x.shape, dtype=x.dtype) / (1 - rate)
 
 
+@DROPOUT.mistake("Some numbers are enlarged and the others stay as they are: none becomes 0. What is dropped is 0: "
+                 "`np.where(keep, x / (1 - rate), 0)`.")
+@unless_training
+def x_for_zero(x, rate, rng):
+    return np.where(zeros_and_ones(x, rate, rng), x / (1 - rate), x)
+
+
+@DROPOUT.mistake("This is the pattern of what stays, not x. Multiply x by it.")
+@unless_training
+def the_bools_alone(x, rate, rng):
+    return zeros_and_ones(x, rate, rng)
+
+
+@DROPOUT.mistake("`x[keep]` takes out the numbers that stay, one after the other, and the shape is lost. Multiply, `x "
+                 "* keep`: then the others become 0.")
+@unless_training
+def taken_out(x, rate, rng):
+    return x[zeros_and_ones(x, rate, rng)] / (1 - rate)
+
+
 @DROPOUT.mistake(IN_PLACE_DROPOUT)
 @unless_training
 def in_place_zeros(x, rate, rng):
@@ -872,8 +1089,9 @@ def in_place_product(x, rate, rng):
     return x
 
 
-@DROPOUT.mistake("The zeros and ones that you draw are int64, and float32 times int64 is float64. Make them bool: "
-                 "`rng.random(...) >= rate`, or `... == 1`.")
+@DROPOUT.mistake("float32 goes in and float64 comes out: something of 64 bits takes part, such as zeros and ones from "
+                 "`rng.binomial`, `np.round` or `astype(int)`, or an array from `np.zeros(x.shape)`. What a comparison "
+                 "makes is bool and does no harm: `rng.random(x.shape) >= rate`.")
 @unless_training
 def zeros_and_ones_in_int64(x, rate, rng):
     return x * rng.binomial(1, 1 - rate, x.shape) / (1 - rate)
@@ -1244,15 +1462,29 @@ def thinking_in_both_halves(x, attend, think, norm, pre_norm):
     return right(x, think, think, norm, pre_norm)
 
 
-@wrong_lines("The block stops after attention. The feed-forward, with its sum and its norm, comes after it.",
-             either=False)
+@wrong_lines("The block stops after attention, or what comes after it is not kept, as in `x = ...`: the feed-forward, "
+             "with its sum and its norm.")
 def first_half_only(x, attend, think, norm, pre_norm):
     return x + attend(norm(x, "norm_1")) if pre_norm else norm(x + attend(x), "norm_1")
 
 
-@wrong_lines("Attention is missing. The block's first half adds what the words get from each other.", either=False)
+ATTENTION_MISSING = ("Attention is missing, or its result is not kept, as in `x = x + ...`. The block's first half "
+                     "adds what the words get from each other.")
+
+
+@wrong_lines(ATTENTION_MISSING)
 def second_half_only(x, attend, think, norm, pre_norm):
     return x + think(norm(x, "norm_2")) if pre_norm else norm(x + think(x), "norm_2")
+
+
+@wrong_lines(ATTENTION_MISSING)
+def sum_not_kept(x, attend, think, norm, pre_norm):
+    if pre_norm:
+        x + attend(norm(x, "norm_1"))                       # noqa: B018
+        return x + think(norm(x, "norm_2"))
+    x + attend(x)                                           # noqa: B018
+    x = norm(x, "norm_1")
+    return norm(x + think(x), "norm_2")
 
 
 @wrong_lines("`attend` runs twice, on the result of itself. It runs once, on what comes in.", either=False)
@@ -1277,15 +1509,77 @@ def second_norm_forgotten(x, attend, think, norm, pre_norm):
     return right(x, attend, think, lambda x, name: x if name == "norm_2" else norm(x, name), pre_norm)
 
 
-@wrong_lines("Pre-norm has no norm at its end: x itself goes on to the next block. (One norm comes after the last "
-             "block of all.)", either=False)
+NORM_AFTER_PRE_NORM = ("Pre-norm has no norm at its end: x itself goes on to the next block. (One norm comes after the "
+                       "last block of all.)")
+
+
+@wrong_lines(NORM_AFTER_PRE_NORM, either=False)
 def norm_after_pre_norm(x, attend, think, norm, pre_norm):
     x = right(x, attend, think, norm, pre_norm)
     return norm(x, "norm_2") if pre_norm else x
 
 
-@wrong_lines("You normalize what goes in and the sums as well. It is one or the other: `pre_norm` says which.",
-             either=False)
+@wrong_lines(NORM_AFTER_PRE_NORM, either=False)
+def first_norm_after_pre_norm(x, attend, think, norm, pre_norm):
+    x = right(x, attend, think, norm, pre_norm)
+    return norm(x, "norm_1") if pre_norm else x
+
+
+BOTH_IN_A_ROW = ("Both forms run, one after the other: where the lines of the first end without `return`, those of the "
+                 "second follow. Return there, or write `else`.")
+
+
+@wrong_lines(BOTH_IN_A_ROW, either=False)
+def post_norm_after_pre_norm(x, attend, think, norm, pre_norm):
+    if pre_norm:
+        x = right(x, attend, think, norm, True)
+    return right(x, attend, think, norm, False)
+
+
+@wrong_lines(BOTH_IN_A_ROW, either=False)
+def pre_norm_after_post_norm(x, attend, think, norm, pre_norm):
+    if not pre_norm:
+        x = right(x, attend, think, norm, False)
+    return right(x, attend, think, norm, True)
+
+
+ATTEND_TWICE = ("The output is right and the record is not: `attend` ran for both forms, and left the weights of the "
+                "wrong one. Ask for `pre_norm` first, and call `attend` once.")
+
+
+@wrong_lines(ATTEND_TWICE, either=False)
+def both_and_then_a_choice(x, attend, think, norm, pre_norm):
+    pre, post = right(x, attend, think, norm, True), right(x, attend, think, norm, False)
+    return pre if pre_norm else post
+
+
+@wrong_lines(ATTEND_TWICE, either=False)
+def both_the_other_way_round_and_then_a_choice(x, attend, think, norm, pre_norm):
+    post, pre = right(x, attend, think, norm, False), right(x, attend, think, norm, True)
+    return pre if pre_norm else post
+
+
+NORM_OF_X_ALONE = ("You normalize x alone, and add to that. Post-norm normalizes the sum, `norm(x + attend(x), ...)`; "
+                   "pre-norm what goes into the part, `x + attend(norm(x, ...))`.")
+
+
+@wrong_lines(NORM_OF_X_ALONE)
+def norm_of_x_alone(x, attend, think, norm, pre_norm):
+    x = norm(x, "norm_1") + attend(x)
+    return norm(x, "norm_2") + think(x)
+
+
+@wrong_lines(NORM_OF_X_ALONE, either=False)
+def post_norm_of_the_input(x, attend, think, norm, pre_norm):
+    if pre_norm:
+        return right(x, attend, think, norm, pre_norm)
+    x = norm(x, "norm_1")
+    x = x + attend(x)
+    x = norm(x, "norm_2")
+    return x + think(x)
+
+
+@wrong_lines("You normalize what goes in and the sums as well. It is one or the other: `pre_norm` says which.")
 def norms_on_both_sides(x, attend, think, norm, pre_norm):
     x = norm(x + attend(norm(x, "norm_1")), "norm_1")
     return norm(x + think(norm(x, "norm_2")), "norm_2")
@@ -1394,10 +1688,28 @@ def attend_with_memory(x, attend, think, norm, pre_norm):
     return x + attend(x, x)
 
 
-@wrong_lines("`attend` returns the output alone. The weights went to `record`.", either=False)
+@wrong_lines("`attend` returns the output alone, so there is nothing to unpack. The weights went to `record`.")
 def attend_unpacked(x, attend, think, norm, pre_norm):
-    output, weights = attend(x)
-    return norm(x + output, "norm_1")
+    def first_of_two(x):
+        output, weights = attend(x)
+        return output
+    return right(x, first_of_two, think, norm, pre_norm)
+
+
+@wrong_lines("`attend` takes x alone: queries, keys and values all come from it.", either=False)
+def attend_with_keys_and_values(x, attend, think, norm, pre_norm):
+    return x + attend(x, x, x)
+
+
+@wrong_lines("`attend` returns the output alone: `[0]` takes its first row, or the first item of the batch. Leave "
+             "`[0]` away.")
+def first_of_attend(x, attend, think, norm, pre_norm):
+    return right(x, lambda x: attend(x)[0], think, norm, pre_norm)
+
+
+@TRANSFORMER_BLOCK.mistake("Return x alone. `attend` fills the record, and the caller has it.")
+def record_returned(x, params, n_heads, mask=None, pre_norm=False, activation=gelu, rate=0.0, rng=None, record=None):
+    return transformer_block(x, params, n_heads, mask, pre_norm, activation, rate, rng, record), record
 
 
 @TRANSFORMER_BLOCK.alternative
