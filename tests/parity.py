@@ -83,20 +83,45 @@ def torch_gelu(F, x):
     return [F.gelu(x, approximate="tanh")]
 
 
-def torch_block(F, x, W_Q, W_K, W_V, W_O, W_1, b_1, W_2, b_2, gamma_1, beta_1, gamma_2, beta_2, n_heads, ids, causal,
-                pre_norm, activation):
+def torch_activations(F):
+    return {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh")}
+
+
+def torch_layer_state(W_Q, W_K, W_V, W_O, W_1, b_1, W_2, b_2, gamma_1, beta_1, gamma_2, beta_2):
+    """Our parameters by PyTorch's names. Its attention has biases; they are 0."""
     import torch
-    activations = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh")}
-    layer = torch.nn.TransformerEncoderLayer(x.shape[-1], n_heads, len(b_1), dropout=0, norm_first=pre_norm,
-                                             activation=activations[activation], batch_first=True, dtype=x.dtype)
-    layer.load_state_dict({
+    return {
         "self_attn.in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T]),
-        "self_attn.in_proj_bias": x.new_zeros(3 * len(b_2)),
-        "self_attn.out_proj.weight": W_O.T, "self_attn.out_proj.bias": x.new_zeros(len(b_2)),
+        "self_attn.in_proj_bias": b_2.new_zeros(3 * len(b_2)),
+        "self_attn.out_proj.weight": W_O.T, "self_attn.out_proj.bias": b_2.new_zeros(len(b_2)),
         "linear1.weight": W_1.T, "linear1.bias": b_1, "linear2.weight": W_2.T, "linear2.bias": b_2,
-        "norm1.weight": gamma_1, "norm1.bias": beta_1, "norm2.weight": gamma_2, "norm2.bias": beta_2})
+        "norm1.weight": gamma_1, "norm1.bias": beta_1, "norm2.weight": gamma_2, "norm2.bias": beta_2}
+
+
+def torch_block(F, x, n_heads, ids, causal, pre_norm, activation, **params):
+    import torch
+    layer = torch.nn.TransformerEncoderLayer(x.shape[-1], n_heads, len(params["b_1"]), dropout=0, norm_first=pre_norm,
+                                             activation=torch_activations(F)[activation], batch_first=True,
+                                             dtype=x.dtype)
+    layer.load_state_dict(torch_layer_state(**params))
     padding, mask = torch_masks(ids, causal)
     return [layer(x, src_mask=mask, src_key_padding_mask=padding)]
+
+
+def torch_encoder(F, x, n_layers, n_heads, ids, pre_norm, activation, **params):
+    """params: those of a block, each with an axis for the layers; gamma and beta of a final norm."""
+    import torch
+    D, n_hidden = x.shape[-1], params["b_1"].shape[-1]
+    layer = torch.nn.TransformerEncoderLayer(D, n_heads, n_hidden, dropout=0, norm_first=pre_norm, batch_first=True,
+                                             activation=torch_activations(F)[activation], dtype=x.dtype)
+    norm = torch.nn.LayerNorm(D, dtype=x.dtype) if pre_norm else None
+    encoder = torch.nn.TransformerEncoder(layer, n_layers, norm, enable_nested_tensor=False)
+    state = {f"layers.{i}.{name}": value for i in range(n_layers) for name, value in torch_layer_state(
+        **{name: values[i] for name, values in params.items() if name not in ("gamma", "beta")}).items()}
+    if pre_norm:
+        state |= {"norm.weight": params["gamma"], "norm.bias": params["beta"]}
+    encoder.load_state_dict(state)
+    return [encoder(x, src_key_padding_mask=ids == 0)]
 
 
 # The inputs: (function, name, inputs).
@@ -178,6 +203,22 @@ def inputs_of_block(rng):
             yield "block", f"{name}-repeated-words", {"x": repeated, **params, **settings, "ids": ids, "causal": False}
 
 
+def inputs_of_encoder(rng):
+    B, S, D, F = 3, 5, 8, 12
+    ids, x = padded(rng, (5, 3, 1), S), rng.standard_normal((B, S, D))
+    for n_layers in (1, 3):
+        shapes = {"W_Q": (D, D), "W_K": (D, D), "W_V": (D, D), "W_O": (D, D), "W_1": (D, F), "b_1": (F,), "W_2": (F, D)}
+        shapes |= dict.fromkeys(("b_2", "gamma_1", "beta_1", "gamma_2", "beta_2"), (D,))
+        params = {name: rng.standard_normal((n_layers, *shape)) / (np.sqrt(shape[0]) if len(shape) == 2 else 1)
+                  for name, shape in shapes.items()}
+        params |= {"gamma": rng.standard_normal(D), "beta": rng.standard_normal(D)}
+        for pre_norm in (False, True):
+            for activation in ("relu", "gelu"):
+                name = f"{n_layers}-layers-{'pre' if pre_norm else 'post'}-norm-{activation}"
+                yield "encoder", name, {"x": x, **params, "n_layers": n_layers, "n_heads": 2, "ids": ids,
+                                        "pre_norm": pre_norm, "activation": activation}
+
+
 def cases(name):
     """The cases of a module, without what is expected."""
     rng = np.random.RandomState(20)         # unlike those of a Generator, its numbers are promised to stay the same
@@ -207,6 +248,6 @@ def stored(name):
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name in ("softmax", "attention", "multi_head", "block"):
+    for name in ("softmax", "attention", "multi_head", "block", "encoder"):
         arrays = {f"{case}-output{i}": y for case in live(name) for i, y in enumerate(case.expected)}
         np.savez_compressed(FOLDER / f"{name}.npz", **arrays)

@@ -428,3 +428,15 @@ def test_on_colab_drive_takes_over_what_was_solved_before_it_was_there(tmp_path,
 def test_free_names_are_those_of_the_module_and_not_of_the_function():
     text = "@decorated\ndef f(a, b=default):\n    c = a + helper(b)\n    return [c * d for d in outer] + [len(c)]"
     assert carry.free_names(text) - {"f"} == {"decorated", "default", "helper", "outer", "len"}
+
+
+def test_a_library_import_under_another_name_is_kept_in_the_single_file(course):
+    path = course / "scratchformer_lib/attention.py"
+    path.write_text(ATTENTION.replace("import softmax", "import softmax as shares").replace("return softmax(",
+                    "return shares(") + "\n\nONES = weights_of\nprint(weights_of.__name__)\n", encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
+    subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
+                   capture_output=True, text=True, check=True)
+    code = "import numpy as np, my_transformer as m; print(m.weights_of(np.eye(2), np.eye(2)).sum())"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=course, capture_output=True, text=True)
+    assert ran.stdout.endswith("2.0\n"), ran.stderr

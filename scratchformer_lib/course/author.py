@@ -433,8 +433,11 @@ def module_text(texts, chapters, relative):
         return as_text.split(" as ")[-1].split(".")[0] in used
 
     statements = [(name.split(".")[0], f"import {name}") for name in sorted(plain) if needed(name)]
-    statements += [(source, import_line(source, sorted(filter(needed, names), key=as_ruff_sorts)))
-                   for source, names in sorted(named.items()) if any(map(needed, names))]
+    for source, names in sorted(named.items()):
+        wanted = sorted(filter(needed, names), key=as_ruff_sorts)
+        alone = [[name] for name in wanted if " as " in name]
+        together = [name for name in wanted if " as " not in name]
+        statements += [(source, import_line(source, some)) for some in [together, *alone] if some]
     groups = [[], [], []]               # standard library, third party, our own
     for source, statement in statements:
         group = 2 if source.startswith(".") else 0 if source.partition(".")[0] in sys.stdlib_module_names else 1

@@ -62,6 +62,8 @@ def flattened(modules):
                 cut.append((statement.lineno, statement.end_lineno))
                 if not getattr(statement, "level", 0):
                     imports |= assemble.one_by_one(statement)
+                else:
+                    lines += [f"{alias.asname} = {alias.name}" for alias in statement.names if alias.asname]
         for first, last in reversed(cut):
             del lines[first - 1:last]
         bodies.append("\n".join(lines).strip())

@@ -154,8 +154,21 @@ def check_block(x, params, n_heads, mask, rate):
     check_rate("rate", rate)
 
 
+def check_stack(params, pre_norm):
+    """Layers in order, "layer_1", "layer_2" and so on; and a final "norm" with pre_norm, and only then."""
+    if not isinstance(params, dict) or "layer_1" not in params:
+        got = ", ".join(map(str, params)) if isinstance(params, dict) else type(params).__name__
+        raise ValueError(f"params must be a dict with at least one layer, \"layer_1\"; got {got or 'nothing'}")
+    names = [f"layer_{i + 1}" for i in range(len(params) - bool(pre_norm))] + ["norm"] * bool(pre_norm)
+    if list(params) != names:
+        raise ValueError(f"params must be a dict of {', '.join(names)}, in this order, with \"norm\" if pre_norm is "
+                         f"true; got {', '.join(map(str, params))}")
+    if pre_norm:
+        check_keys("norm", params["norm"], "gamma", "beta")
+
+
 def check_keys(name, params, *keys):
-    """A dict with just these keys."""
+    """A dict with exactly these keys."""
     if set(params) != set(keys):
         raise ValueError(f"{name} must be a dict of {', '.join(keys)}; got {', '.join(map(str, params)) or 'nothing'}")
 
