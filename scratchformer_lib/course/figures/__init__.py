@@ -212,6 +212,60 @@ def heat(axes, values, rows, columns, colors=SHARES, limits=(0, 1), form="{:.2f}
         axes.text(j, i, form.format(value), color=ink, size=size, ha="center", va="center")
 
 
+def place(fig, left, top, width, height):
+    """Axes whose place is given in inches from the top left of the figure."""
+    full_width, full_height = fig.get_size_inches()
+    return fig.add_axes((left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height))
+
+
+def room(names, width):
+    """The inches that columns of a width need above them for their names; long names are turned, see `word_map`."""
+    longest = max(map(len, names), default=0)
+    return 0.3 if longest * 0.085 + 0.05 < width else 0.2 + 0.06 * longest
+
+
+def word_map(axes, values, rows, columns, cell, colors=SHARES, limits=(0, 1), most=8):
+    """A heat map with words at its sides; the numbers are written where they fit, at most `most` by `most`.
+
+    values: (rows, columns). cell: width and height of a cell in inches.
+    """
+    number = "{:.2f}" if limits[0] >= 0 else "{:.1f}" if cell[0] < 0.42 else "{:.2f}"
+    fits = max(values.shape) <= most and cell[0] >= 0.27
+    size = 9 if cell[0] >= 0.42 else 8 if cell[0] >= 0.29 else 7
+    exact = np.round(values, 1 if ".1f" in number else 2) + 0.0  # no "-0.00"
+    heat(axes, exact if fits else values, plain(rows), plain(columns), colors, limits, number * fits, size)
+    axes.grid(which="minor", color=FAINT, linewidth=1)
+    axes.spines[:].set(visible=True, color=FAINT)
+    if room(columns, cell[0]) > 0.3:
+        for label in axes.get_xticklabels():
+            label.set(rotation=45, ha="left", rotation_mode="anchor")
+
+
+def plain(words):
+    """The words as matplotlib shows them letter for letter: a dollar sign begins no formula."""
+    return [word.replace("$", r"\$") for word in words]
+
+
+def end_labels(axes, lines, gap=0.19):
+    """Name lines at the right of their axes, near their ends, and never one name upon another.
+
+    lines: for each line (x, y, name, color), x and y of its end. gap: between names, in inches.
+    """
+    gap /= axes.get_position().height * axes.figure.get_figheight()
+    to_axes = axes.transData + axes.transAxes.inverted()
+    lines = sorted(lines, key=lambda line: line[1])
+    places = np.clip([to_axes.transform(line[:2])[1] for line in lines], 0, 1)
+    for _ in range(100):  # neighbors push each other apart
+        push = np.maximum(gap - np.diff(places), 0) / 2
+        places[1:] += push
+        places[:-1] -= push
+        places = np.clip(places, 0, 1)
+    for (x, y, name, color), place in zip(lines, places, strict=True):
+        thin = {"arrowstyle": "-", "color": color, "linewidth": 1, "linestyle": ":", "relpos": (0, 0.5)}
+        axes.annotate(name, (x, y), (1.06, place), textcoords="axes fraction", color=shade(color), va="center",
+                      annotation_clip=False, arrowprops=thin)
+
+
 def readable_on(color):
     """Dark letters on a light color, white letters on a dark one."""
     return INK if np.dot(to_rgb(color), (0.299, 0.587, 0.114)) > 0.55 else "#FFFFFF"

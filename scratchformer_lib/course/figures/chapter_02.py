@@ -14,52 +14,21 @@ from . import (
     SHARES,
     SIGNED,
     arrow,
-    heat,
     interactive,
+    place,
+    plain,
     readable_on,
+    room,
     shade,
     show,
     sketch,
     styled,
     tint,
+    word_map,
 )
 from .chapter_01 import percent
 
 SINE, COSINE = ACCENT, "#9A5B4F"
-
-
-def place(fig, left, top, width, height):
-    """Axes whose place is given in inches from the top left of the figure."""
-    full_width, full_height = fig.get_size_inches()
-    return fig.add_axes((left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height))
-
-
-def room(names, width):
-    """The inches that columns of a width need above them for their names; long names are turned, see `word_map`."""
-    longest = max(map(len, names), default=0)
-    return 0.3 if longest * 0.085 + 0.05 < width else 0.2 + 0.06 * longest
-
-
-def word_map(axes, values, rows, columns, cell, colors=SHARES, limits=(0, 1), most=8):
-    """A heat map with words at its sides; the numbers are written where they fit, at most `most` by `most`.
-
-    values: (rows, columns). cell: width and height of a cell in inches.
-    """
-    number = "{:.2f}" if limits[0] >= 0 else "{:.1f}" if cell[0] < 0.42 else "{:.2f}"
-    fits = max(values.shape) <= most and cell[0] >= 0.27
-    size = 9 if cell[0] >= 0.42 else 8 if cell[0] >= 0.29 else 7
-    exact = np.round(values, 1 if ".1f" in number else 2) + 0.0  # no "-0.00"
-    heat(axes, exact if fits else values, plain(rows), plain(columns), colors, limits, number * fits, size)
-    axes.grid(which="minor", color=FAINT, linewidth=1)
-    axes.spines[:].set(visible=True, color=FAINT)
-    if room(columns, cell[0]) > 0.3:
-        for label in axes.get_xticklabels():
-            label.set(rotation=45, ha="left", rotation_mode="anchor")
-
-
-def plain(words):
-    """The words as matplotlib shows them letter for letter: a dollar sign begins no formula."""
-    return [word.replace("$", r"\$") for word in words]
 
 
 def whole_percent(share):

@@ -19,15 +19,20 @@ from . import (
     VALUE,
     arrow,
     cells,
+    end_labels,
     interactive,
+    place,
+    plain,
     readable_on,
+    room,
     shade,
     show,
     sketch,
     styled,
+    word_map,
 )
 from .chapter_01 import percent
-from .chapter_02 import place, plain, room, whole_percent, word_map
+from .chapter_02 import whole_percent
 
 
 @styled()
@@ -152,7 +157,6 @@ def scale_picture(sizes, largest):
     fig = Figure(figsize=(7, 3.1))
     longest = max(map(len, largest))
     axes = place(fig, 0.75, 0.2, 5.9 - 0.085 * longest, 2.35)
-    ends = {label: y[-1] for label, y in largest.items()} | {"all equal: 1/16": 1 / 16}
     colors = [INK, ACCENT, MUTED]
     for i, y in enumerate(largest.values()):
         axes.plot(sizes, y, color=colors[i % 3], marker="os^"[i % 3], clip_on=False)
@@ -162,23 +166,12 @@ def scale_picture(sizes, largest):
     axes.minorticks_off()
     axes.set(xlim=(sizes[0], sizes[-1]), ylim=(0, 1), yticks=[0, 0.5, 1], xlabel="d, the numbers in a key")
     axes.set_ylabel("mean largest weight")
-    names = sorted(ends, key=ends.get)
-    for name, y in zip(names, _spread([ends[name] for name in names], 0.085), strict=True):
-        color = MUTED if name not in largest else colors[list(largest).index(name) % 3]
-        axes.annotate(name, (1, y), (9, 0), xycoords="axes fraction", textcoords="offset points",
-                      va="center", color=color, weight="normal" if name not in largest else "bold")
+    ends = [(sizes[-1], y[-1], label, colors[i % 3]) for i, (label, y) in enumerate(largest.items())]
+    end_labels(axes, [*ends, (sizes[-1], 1 / 16, "all equal: 1/16", MUTED)])
     said = "; ".join(f"{label}, {y[0]:.2f} at d = {sizes[0]} and {y[-1]:.2f} at d = {sizes[-1]}"
                      for label, y in largest.items())
     show(fig, f"The mean largest of 16 attention weights against the size d of the keys: {said}; all equal would be "
               "0.06.")
-
-
-def _spread(heights, gap):
-    """Rising heights, moved up where one is closer than gap to the one below it."""
-    moved = []
-    for y in heights:
-        moved.append(max(y, moved[-1] + gap) if moved else y)
-    return moved
 
 
 @styled()

@@ -23,6 +23,7 @@ from . import (
     SOURCE,
     TARGET,
     cells,
+    end_labels,
     interactive,
     readable_on,
     shade,
@@ -146,7 +147,7 @@ def _in_words(weights, tokens, names):
 def one_head_two_heads(mixtures, one, two):
     """Draw what a single head gets right, however it divides its attention, and what two heads get right.
 
-    mixtures: (n,), how much of the single head's attention goes to the word before; the rest goes two words back.
+    mixtures: (n,), how much of the single head's attention goes to the word before; the rest to the word itself.
     one: a dict from what was asked, "both" among it, to the shares of right answers with one head, (n,).
     two: the share of right answers to "both" with two heads.
     """
@@ -169,26 +170,6 @@ def one_head_two_heads(mixtures, one, two):
     best = ", ".join(f"'{label}' at most {max(shares):.0%}" for label, shares in one.items())
     show(fig, f"Shares of right answers of one head, by how it divides its attention: {best}. Two heads get both "
               f"right in {two:.0%}.")
-
-
-def end_labels(axes, lines, gap=0.19):
-    """Name lines at the right of their axes, near their ends, and never one name upon another.
-
-    lines: for each line (x, y, name, color), x and y of its end. gap: between names, in inches.
-    """
-    gap /= axes.get_position().height * axes.figure.get_figheight()
-    to_axes = axes.transData + axes.transAxes.inverted()
-    lines = sorted(lines, key=lambda line: line[1])
-    places = np.clip([to_axes.transform(line[:2])[1] for line in lines], 0, 1)
-    for _ in range(100):  # neighbors push each other apart
-        push = np.maximum(gap - np.diff(places), 0) / 2
-        places[1:] += push
-        places[:-1] -= push
-        places = np.clip(places, 0, 1)
-    for (x, y, name, color), place in zip(lines, places, strict=True):
-        thin = {"arrowstyle": "-", "color": color, "linewidth": 1, "linestyle": ":", "relpos": (0, 0.5)}
-        axes.annotate(name, (x, y), (1.06, place), textcoords="axes fraction", color=shade(color), va="center",
-                      annotation_clip=False, arrowprops=thin)
 
 
 def heads_widget(predict, contexts, words, names):

@@ -17,6 +17,7 @@ from . import (
     SOURCE,
     VALUE,
     arrow,
+    end_labels,
     interactive,
     shade,
     show,
@@ -24,7 +25,6 @@ from . import (
     styled,
     tint,
 )
-from .chapter_04 import end_labels
 
 # The parts of a block have their colors in every picture of this chapter.
 PARTS = {"attention": QUERY, "feed-forward": VALUE, "norm": KEY, "input": MUTED}

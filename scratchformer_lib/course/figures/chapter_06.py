@@ -20,13 +20,14 @@ from . import (
     arrow,
     cells,
     interactive,
+    plain,
+    room,
     shade,
     show,
     sketch,
     styled,
     tint,
 )
-from .chapter_02 import plain, room
 
 
 @styled()
