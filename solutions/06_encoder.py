@@ -512,4 +512,4 @@ print("right after each layer:", right)
 # - Sanford, Hsu and Telgarsky, "Transformers, parallel computation, and logarithmic depth", 2024: k hops need only
 #   about log k layers, and why.
 #
-# `progress()` in a new cell shows the map. Next comes chapter 07: the half that writes.
+# `progress()` in a new cell shows the map. Next comes [chapter 07](07_decoder.ipynb): the half that writes.

@@ -6,6 +6,7 @@ installed they also compute the values live (make test-slow).
 A case is a function of ours, inputs in our terms, and what PyTorch makes of them. Masks: in our terms, True means "may
 look", as in F.scaled_dot_product_attention; the layers of torch.nn mean the opposite. Padding has id 0.
 """
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,6 +124,84 @@ def torch_encoder(F, x, n_layers, n_heads, ids, pre_norm, activation, **params):
     encoder.load_state_dict(state)
     return [encoder(x, src_key_padding_mask=ids == 0)]
 
+def torch_stack(F, kind, params, n_heads, pre_norm, activation):
+    """A torch.nn.TransformerEncoder or TransformerDecoder of the sizes of our parameters, for torch_stack_state."""
+    import torch
+    W_1 = params["layer_1/feed_forward/W_1"]
+    D, n_hidden = W_1.shape
+    layer = getattr(torch.nn, f"Transformer{kind}Layer")(
+        D, n_heads, n_hidden, dropout=0, activation=torch_activations(F)[activation], batch_first=True,
+        norm_first=pre_norm, dtype=W_1.dtype)
+    norm = torch.nn.LayerNorm(D, dtype=W_1.dtype) if pre_norm else None
+    options = {"enable_nested_tensor": False} if kind == "Encoder" else {}
+    return getattr(torch.nn, f"Transformer{kind}")(layer, n_layers_of(params), norm, **options)
+
+
+def torch_stack_state(kind, params):
+    """Our parameters, with names such as "layer_1/norm_1/gamma", by PyTorch's. Its attention has biases; they are 0."""
+    import torch
+    attentions = {"attention": "self_attn"} if kind == "Encoder" else \
+        {"self_attention": "self_attn", "cross_attention": "multihead_attn"}
+    state = {"norm.weight": params["norm/gamma"], "norm.bias": params["norm/beta"]} if "norm/gamma" in params else {}
+    for i in range(n_layers_of(params)):
+        ours, theirs = f"layer_{i + 1}/", f"layers.{i}."
+        for part, name in attentions.items():
+            W_Q, W_K, W_V, W_O = (params[f"{ours}{part}/{W}"].T for W in ("W_Q", "W_K", "W_V", "W_O"))
+            state |= {f"{theirs}{name}.in_proj_weight": torch.cat([W_Q, W_K, W_V]),
+                      f"{theirs}{name}.in_proj_bias": W_O.new_zeros(3 * len(W_O)),
+                      f"{theirs}{name}.out_proj.weight": W_O, f"{theirs}{name}.out_proj.bias": W_O.new_zeros(len(W_O))}
+        for k in (1, 2):
+            state[f"{theirs}linear{k}.weight"] = params[f"{ours}feed_forward/W_{k}"].T
+            state[f"{theirs}linear{k}.bias"] = params[f"{ours}feed_forward/b_{k}"]
+        for k in range(1, len(attentions) + 2):
+            state[f"{theirs}norm{k}.weight"] = params[f"{ours}norm_{k}/gamma"]
+            state[f"{theirs}norm{k}.bias"] = params[f"{ours}norm_{k}/beta"]
+    return state
+
+
+def n_layers_of(params):
+    return sum(name.endswith("/W_1") for name in params)
+
+
+def torch_decoder(F, x, memory, ids, ids_memory, n_heads, pre_norm, activation, **params):
+    padding, mask = torch_masks(ids, causal=True)
+    decoder = torch_stack(F, "Decoder", params, n_heads, pre_norm, activation)
+    decoder.load_state_dict(torch_stack_state("Decoder", params))
+    return [decoder(x, memory, tgt_mask=mask, tgt_key_padding_mask=padding, memory_key_padding_mask=ids_memory == 0)]
+
+
+def torch_embedded(F, ids, table, scale):
+    """Words, times the root of D, plus waves: sine and cosine of place / 10000 ** (2 i / D), in turns."""
+    import torch
+    length, D = ids.shape[1], table.shape[1]
+    frequencies = torch.exp(torch.arange(0, D, 2, dtype=torch.float64) * (-math.log(10000) / D))
+    angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies)
+    waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return F.embedding(ids, table) * (math.sqrt(D) if scale else 1) + waves.to(table.dtype)
+
+
+def torch_transformer(F, src, tgt, n_heads, pre_norm, activation, scale, **params):
+    """Without "target_table" one table serves both; without "output/W" the last matrix is the target's table."""
+    import torch
+    source_table = params["source_table"]
+    target_table = params.get("target_table", source_table)
+    parts = {kind: {name.partition("/")[2]: p for name, p in params.items() if name.startswith(f"{kind.lower()}/")}
+             for kind in ("Encoder", "Decoder")}
+    encoder, decoder = (torch_stack(F, kind, part, n_heads, pre_norm, activation) for kind, part in parts.items())
+    model = torch.nn.Transformer(source_table.shape[1], n_heads, custom_encoder=encoder, custom_decoder=decoder,
+                                 batch_first=True)
+    for kind, part in parts.items():                # only now: a torch.nn.Transformer draws its parts' numbers anew
+        getattr(model, kind.lower()).load_state_dict(torch_stack_state(kind, part))
+    padding, mask = torch_masks(tgt, causal=True)
+    y = model(torch_embedded(F, src, source_table, scale), torch_embedded(F, tgt, target_table, scale), tgt_mask=mask,
+              src_key_padding_mask=src == 0, tgt_key_padding_mask=padding, memory_key_padding_mask=src == 0)
+    return [F.linear(y, params["output/W"].T if "output/W" in params else target_table, params["output/b"])]
+
+
+def torch_cross_entropy(F, logits, targets, ignore_id, label_smoothing):
+    ignored = {} if ignore_id is None else {"ignore_index": ignore_id}
+    return [F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing, **ignored)]
+
 
 # The inputs: (function, name, inputs).
 
@@ -219,6 +298,74 @@ def inputs_of_encoder(rng):
                                         "pre_norm": pre_norm, "activation": activation}
 
 
+def stack_of(rng, n_layers, D, n_hidden, pre_norm, *attentions):
+    """The parameters of a stack, by names such as "layer_1/norm_1/gamma"."""
+    params = {}
+    for layer in (f"layer_{i + 1}" for i in range(n_layers)):
+        for part in attentions:
+            params |= {f"{layer}/{part}/{W}": matrix(rng, D, D) for W in ("W_Q", "W_K", "W_V", "W_O")}
+        for W, b, n_in, n_out in (("W_1", "b_1", D, n_hidden), ("W_2", "b_2", n_hidden, D)):
+            params |= {f"{layer}/feed_forward/{W}": matrix(rng, n_in, n_out),
+                       f"{layer}/feed_forward/{b}": rng.standard_normal(n_out)}
+        params |= {f"{layer}/norm_{k + 1}/{name}": rng.standard_normal(D) for k in range(len(attentions) + 1)
+                   for name in ("gamma", "beta")}
+    return params | ({f"norm/{name}": rng.standard_normal(D) for name in ("gamma", "beta")} if pre_norm else {})
+
+
+def inputs_of_decoder(rng):
+    B, T, S, D, H = 3, 5, 7, 8, 2
+    every, every_memory = np.ones((B, T), int), np.ones((B, S), int)
+    ids, ids_memory = padded(rng, (5, 3, 1), T), padded(rng, (2, 7, 4), S)
+    x, memory = rng.standard_normal((B, T, D)), rng.standard_normal((B, S, D))
+    repeated = x[:, [0, 1, 2, 3, 0]]
+    for n_layers in (1, 3):
+        for pre_norm in (False, True):
+            params = stack_of(rng, n_layers, D, 12, pre_norm, "self_attention", "cross_attention")
+            for activation in ("relu", "gelu"):
+                settings = {"memory": memory, "n_heads": H, "pre_norm": pre_norm, "activation": activation, **params}
+                name = f"{n_layers}-layers-{'pre' if pre_norm else 'post'}-norm-{activation}"
+                yield "decoder", name, {"x": x, "ids": every, "ids_memory": every_memory, **settings}
+                yield "decoder", f"{name}-padding", {"x": x, "ids": ids, "ids_memory": ids_memory, **settings}
+            yield "decoder", f"{name}-repeated-words", {"x": repeated, "ids": ids, "ids_memory": ids_memory, **settings}
+
+
+def inputs_of_transformer(rng):
+    D, n_source, n_target = 8, 11, 9
+    src, tgt = padded(rng, (2, 7, 4), 7), padded(rng, (5, 3, 1), 5)
+    repeated = {"src": np.array([[4, 5, 4, 4, 5, 0, 0]] * 3), "tgt": np.array([[1, 6, 6, 1, 6]] * 3)}
+    for n_layers in (1, 2):
+        for pre_norm in (False, True):
+            params = {"source_table": rng.standard_normal((n_source, D)),
+                      "target_table": rng.standard_normal((n_target, D)),
+                      "output/W": matrix(rng, D, n_target), "output/b": rng.standard_normal(n_target)}
+            for kind, *attentions in (("encoder", "attention"), ("decoder", "self_attention", "cross_attention")):
+                stack = stack_of(rng, n_layers + (kind == "decoder"), D, 12, pre_norm, *attentions)
+                params |= {f"{kind}/{name}": p for name, p in stack.items()}
+            for activation in ("relu", "gelu"):
+                settings = {"n_heads": 2, "pre_norm": pre_norm, "activation": activation, "scale": True}
+                name = f"{n_layers}-layers-{'pre' if pre_norm else 'post'}-norm-{activation}"
+                yield "transformer", name, {"src": src, "tgt": tgt, **settings, **params}
+            yield "transformer", f"{name}-repeated-words", {**repeated, **settings, **params}
+            yield "transformer", f"{name}-unscaled", {"src": src, "tgt": tgt, **settings, **params, "scale": False}
+            tied = {key: p for key, p in params.items() if key != "output/W"}
+            yield "transformer", f"{name}-tied", {"src": src, "tgt": tgt, **settings, **tied}
+            shared = {key: p for key, p in params.items() if key != "target_table"}
+            shared["source_table"] = shared["source_table"][:n_target]
+            yield "transformer", f"{name}-shared", {"src": src, "tgt": tgt, **settings, **shared}
+            shared.pop("output/W")
+            yield "transformer", f"{name}-shared-and-tied", {"src": src, "tgt": tgt, **settings, **shared}
+
+    logits, targets = rng.standard_normal((3, 5, n_target)), padded(rng, (5, 3, 1), 5)
+    for scale in (1, 100):
+        for ignore_id in (None, 0, 3):
+            for label_smoothing in (0.0, 0.1, 0.9):
+                yield "cross_entropy", f"times{scale}-ignore-{ignore_id}-smoothing-{label_smoothing}", {
+                    "logits": scale * logits, "targets": targets, "ignore_id": ignore_id,
+                    "label_smoothing": label_smoothing}
+    yield "cross_entropy", "one-axis", {"logits": logits[0], "targets": targets[0], "ignore_id": None,
+                                        "label_smoothing": 0.1}
+
+
 def cases(name):
     """The cases of a module, without what is expected."""
     rng = np.random.RandomState(20)         # unlike those of a Generator, its numbers are promised to stay the same
@@ -248,6 +395,6 @@ def stored(name):
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name in ("softmax", "attention", "multi_head", "block", "encoder"):
+    for name in ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer"):
         arrays = {f"{case}-output{i}": y for case in live(name) for i, y in enumerate(case.expected)}
         np.savez_compressed(FOLDER / f"{name}.npz", **arrays)

@@ -440,3 +440,89 @@ def test_a_library_import_under_another_name_is_kept_in_the_single_file(course):
     code = "import numpy as np, my_transformer as m; print(m.weights_of(np.eye(2), np.eye(2)).sum())"
     ran = subprocess.run([sys.executable, "-c", code], cwd=course, capture_output=True, text=True)
     assert ran.stdout.endswith("2.0\n"), ran.stderr
+
+
+# The whole Transformer on a learner's functions. Each leaves its name in np.called.
+
+def solve(course, *numbers):
+    """Solve the exported exercises of chapters in their notebooks. Returns their names."""
+    author = reference("author")
+    project = author.Project(ROOT)
+    solved = []
+    for chapter in (chapter for chapter in project.chapters if chapter.number in numbers):
+        cells = []
+        for cell in (cell for cell in chapter.cells if cell.exported or cell.checks in project.owner):
+            trace = f'np.called = {{*getattr(np, "called", ()), "{cell.asks if cell.asks_something else ""}"}}'
+            cells.append(cell.text.replace(author.BEGIN, trace).replace(author.END, ""))
+            solved += [cell.checks] if cell.checks else []
+        printed = run(course, BEGIN.format(f'"{chapter.number}"'), *cells)
+        assert printed.count("Saved to `my_code/") == sum("check(" in cell for cell in cells), printed
+    return solved
+
+
+@pytest.fixture(scope="module")
+def solved_course(tmp_path_factory):
+    """The package in a folder of its own, with chapters 01 to 07 solved; and the names of what is solved."""
+    folder = tmp_path_factory.mktemp("solved")
+    shutil.copytree(ROOT / "scratchformer_lib", folder / "scratchformer_lib",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    return folder, solve(folder, *(f"{number:02}" for number in range(1, 8)))
+
+
+MODEL = """
+config = TransformerConfig(9, 7, 8, 2, 12, 2, 2, pre_norm=True, activation="gelu", dropout=0.2)
+model = Transformer(config, init_transformer(np.random.default_rng(0), config))
+"""
+QUESTIONS = """
+src, tgt = np.array([[3, 4, 5, 8], [6, 7, 0, 0], [4, 0, 0, 0]]), np.array([[1, 4, 5], [1, 6, 0], [1, 5, 5]])
+logits, trained = model(src, tgt), model(src, tgt, np.random.default_rng(1))
+loss = cross_entropy(trained[:, :-1], teacher_forcing_pair(tgt)[1], 0, 0.1)
+said = [logits, trained, loss, model.greedy_decode(src, 5), *model.beam_search(src, 5)]
+print("said", [(str(x.dtype), x.tolist()) for x in said])
+"""
+USED = {"softmax", "log_softmax", "embed", "positional_encoding", "scaled_dot_product_attention", "causal_mask",
+        "padding_mask", "split_heads", "merge_heads", "multi_head_attention", "feed_forward", "layer_norm", "dropout",
+        "transformer_block", "embed_sequence", "encoder", "decoder_layer", "decoder"}
+
+
+def run_script(course, text):
+    env = {**os.environ, "PYTHONPATH": str(course)}
+    done = subprocess.run([sys.executable, "-c", f"import sys\nimport numpy as np\n{text}"], cwd=course, env=env,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def the_library_says(course):
+    """What the shipped library answers; its model is saved as model.npz."""
+    imports = "from scratchformer_lib.training import *\nfrom scratchformer_lib.transformer import *\n"
+    return run_script(course, imports + MODEL + "model.save('model.npz')\n" + QUESTIONS)
+
+
+def test_chapter_08_runs_on_the_learners_own_functions_of_01_to_07(solved_course):
+    course, solved = solved_course
+    (chapter,) = (chapter for chapter in reference("author").Project(ROOT).chapters if chapter.number == "08")
+    cells = [cell.answered for cell in chapter.cells if cell.exported]
+    printed = run(course, BEGIN.format('"08", mine=True'), *cells, MODEL, "np.called = set()", QUESTIONS,
+                  "print('called', *np.called)")
+    assert len(solved) == 21 and whose(printed, "Yours") == solved and "Error" not in printed, printed
+    assert whose(printed, "The course's") == ["transformer", "teacher_forcing_pair", "cross_entropy", "greedy_decode"]
+    assert {*printed[printed.index("called ") + 7:].split()} == USED
+    assert the_library_says(course) in printed
+
+
+def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solved_course, tmp_path):
+    course = tmp_path / "course"
+    shutil.copytree(solved_course[0], course)
+    solved = solved_course[1] + solve(course, "08")
+    env = {**os.environ, "PYTHONPATH": str(course), "SCRATCHFORMER_MY_CODE": str(course / "my_code")}
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
+                          capture_output=True, text=True)
+    assert f"with your {', '.join(solved)};" in done.stdout, done.stdout + done.stderr
+    expected = the_library_says(course)
+    shutil.rmtree(course / "scratchformer_lib")
+    start = "from my_transformer import *\nmodel = Transformer.load('model.npz')\nnp.called = set()\n"
+    printed = run_script(course, start + QUESTIONS + "print(*np.called)\nprint('scratchformer_lib' in sys.modules)")
+    said, called, library = printed.splitlines()
+    assert f"{said}\n" == expected and library == "False"
+    assert {*called.split()} == USED | {"transformer", "teacher_forcing_pair", "cross_entropy", "greedy_decode"}

@@ -87,6 +87,10 @@ class Cell:
         return "export" in self.directives or "export-only" in self.directives
 
     @property
+    def only_imports(self):
+        return all(is_import(statement) for statement in self.tree.body)
+
+    @property
     def asks_something(self):
         return self.kind == "code" and BEGIN in self.text
 
@@ -275,8 +279,10 @@ class Project:
         made = {}
         for module, parts in contributions.items():
             chapters = list(dict.fromkeys(chapter for chapter, _ in parts))
+            imports = [cell for chapter in chapters for cell in chapter.cells if cell.exported and cell.only_imports]
             made[self.package / f"{module}.py"] = module_text(
-                [cell.answered for _, cell in parts], chapters, lambda m, own=module: "" if m == own else f".{m}")
+                module, [cell.answered for cell in [*imports, *(cell for _, cell in parts)]], chapters,
+                lambda m, own=module: "" if m == own else f".{m}")
         for chapter in self.chapters:
             text = self.answers_text(chapter)
             if text:
@@ -310,7 +316,7 @@ class Project:
             add(cell.asks)
         lines = [ast.unparse(statement) for statement in imports]
         lines += [f"from scratchformer_lib.{self.owner[name]} import {name}" for name in sorted(library)]
-        return module_text(["\n".join(lines), *wanted.values()], [chapter], lambda m: f"...{m}")
+        return module_text(chapter.module, ["\n".join(lines), *wanted.values()], [chapter], lambda m: f"...{m}")
 
     def solution_notebook(self, chapter):
         """The whole source as a notebook, not yet executed."""
@@ -401,7 +407,7 @@ def badges(url, name, comment):
     return "\n".join(comment + line for line in lines)
 
 
-def module_text(texts, chapters, relative):
+def module_text(module, texts, chapters, relative):
     """One module from several cells: docstring, imports gathered on top, then everything else.
 
     relative: from a library module's name to how it is imported from here ("" for this very module).
@@ -444,7 +450,9 @@ def module_text(texts, chapters, relative):
         groups[group].append(statement)
     head = "\n\n".join("\n".join(group) for group in groups if group)
     files = " and ".join(f"solutions/{chapter.path.stem}.py" for chapter in chapters)
-    docstring = textwrap.fill(f'"""{chapters[0].title}. Made from {files}: edit there."""', 119, break_on_hyphens=False)
+    own = [chapter.title for chapter in chapters if chapter.module == module]
+    title = own[0] if own else module.capitalize()
+    docstring = textwrap.fill(f'"""{title}. Made from {files}: edit there."""', 119, break_on_hyphens=False)
     return "\n".join([docstring, head, "\n", body]) + "\n" if head else f"{docstring}\n\n\n{body}\n"
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from .. import __version__
+from ..support.files import aside
 from . import assemble, card, checks
 from .card import Card
 from .carry import NotCarried, carried, find
@@ -74,15 +75,10 @@ def saved_files():
 
 
 def write_aside(path, text):
-    """Write under a temporary name and rename: a reader sees the old file or the new one, never half of one."""
+    """Write a text file, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with aside(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def set_aside(path):

@@ -2,6 +2,7 @@
 
 They look at shapes alone, never at the numbers of what may be differentiated.
 """
+import math
 import numbers
 
 import numpy as np
@@ -47,13 +48,13 @@ def check_texts(name, text):
             raise ValueError(f"{name} must hold at least one word in every text; got {one!r}")
 
 
-def check_mask(mask, shape):
+def check_mask(mask, shape, name="mask"):
     """Bool, and (T, S) or as many axes as the scores, of their size or 1. shape: that of the scores."""
-    check_bool(mask)
+    check_bool(mask, name)
     pairs = zip(mask.shape[::-1], shape[::-1], strict=False)
     if mask.ndim not in (2, len(shape)) or any(m not in (1, n) for m, n in pairs):
         every = f", or {len(shape)} axes, each of size 1 or as in {tuple(shape)}" if len(shape) > 2 else ""
-        raise ValueError(f"mask must have the shape (T, S) = {tuple(shape[-2:])}{every}; got {mask.shape}")
+        raise ValueError(f"{name} must have the shape (T, S) = {tuple(shape[-2:])}{every}; got {mask.shape}")
 
 
 def check_masks(masks):
@@ -72,10 +73,10 @@ def check_masks(masks):
                          f"{', '.join(map(str, shapes))}")
 
 
-def check_bool(mask):
+def check_bool(mask, name="mask"):
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
         kind = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise ValueError(f"mask must be an array of bool, True where a query may look; got {kind}")
+        raise ValueError(f"{name} must be an array of bool, True where a query may look; got {kind}")
 
 
 def check_axes(name, x, least):
@@ -135,23 +136,43 @@ def check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 
 def check_block(x, params, n_heads, mask, rate):
     """The parameters of a block, as init_block draws them, for x (..., T, D)."""
-    check_sequence("x", x)
     check_keys("params", params, "attention", "norm_1", "feed_forward", "norm_2")
-    check_keys("attention", params["attention"], "W_Q", "W_K", "W_V", "W_O")
+    check_layer(x, params, n_heads, rate, attention=(x, "mask", mask))
+
+
+def check_decoder_layer(x, memory, params, n_heads, mask, memory_mask, rate):
+    """The parameters of a decoder layer, as init_decoder_layer draws them, for x (..., T, D), memory (..., S, D)."""
+    check_keys("params", params, "self_attention", "norm_1", "cross_attention", "norm_2", "feed_forward", "norm_3")
+    check_layer(x, params, n_heads, rate, self_attention=(x, "mask", mask),
+                cross_attention=(memory, "memory_mask", memory_mask))
+
+
+def check_layer(x, params, n_heads, rate, **attentions):
+    """The parameters of a layer for x (..., T, D). attentions: by name, what is looked at, and its mask with a name."""
+    for name, (memory, mask_name, mask) in attentions.items():
+        check_keys(name, params[name], "W_Q", "W_K", "W_V", "W_O")
+        check_sequence("x", x)
+        check_multi_head(x, memory, **params[name], n_heads=n_heads)
+        if leading(x=x, memory=memory) != x.shape[:-2]:
+            raise ValueError(f"memory must fit the axes of x before (T, D), {x.shape[:-2]}; got shape {memory.shape}")
+        if mask is not None:
+            check_mask(mask, (*leading(x=x, memory=memory), n_heads, x.shape[-2], memory.shape[-2]), mask_name)
+        check_columns(f"W_O of {name}", params[name]["W_O"], x)
     check_keys("feed_forward", params["feed_forward"], "W_1", "b_1", "W_2", "b_2")
-    attention, feed = params["attention"], params["feed_forward"]
-    check_multi_head(x, x, **attention, n_heads=n_heads, mask=mask)
+    feed = params["feed_forward"]
     check_linear(x.shape[-1], feed["W_1"], feed["b_1"], ("W_1", "b_1"))
     check_linear(feed["W_1"].shape[1], feed["W_2"], feed["b_2"], ("W_2", "b_2"))
-    for name, W in (("W_O", attention["W_O"]), ("W_2", feed["W_2"])):
-        if W.shape[1] != x.shape[-1]:
-            raise ValueError(f"{name} must have {x.shape[-1]} columns, as x has, to be added to it; "
-                             f"got shape {W.shape}")
-    for norm in ("norm_1", "norm_2"):
+    check_columns("W_2", feed["W_2"], x)
+    for norm in (name for name in params if name.startswith("norm")):
         check_keys(norm, params[norm], "gamma", "beta")
         for name, vector in params[norm].items():
             check_vector(f"{name} of {norm}", vector, x.shape[-1])
     check_rate("rate", rate)
+
+
+def check_columns(name, W, x):
+    if W.shape[1] != x.shape[-1]:
+        raise ValueError(f"{name} must have {x.shape[-1]} columns, as x has, to be added to it; got shape {W.shape}")
 
 
 def check_stack(params, pre_norm):
@@ -165,6 +186,69 @@ def check_stack(params, pre_norm):
                          f"true; got {', '.join(map(str, params))}")
     if pre_norm:
         check_keys("norm", params["norm"], "gamma", "beta")
+
+
+def check_pair(config, src, tgt):
+    """Ids of a batch of sources (B, S) and of its targets (B, T), for a Transformer of this config."""
+    check_batch("src", src, config.n_src_vocab, config.max_length)
+    check_batch("tgt", tgt, config.n_tgt_vocab, config.max_length)
+    if len(src) != len(tgt):
+        raise ValueError(f"src and tgt must have as many rows as each other, one for each sequence of the batch; got "
+                         f"shapes {np.shape(src)} and {np.shape(tgt)}")
+
+
+def check_batch(name, ids, n_vocab=None, max_length=None):
+    """A rectangle of ids, (B, T)."""
+    check_ids(name, ids, n_vocab)
+    if np.ndim(ids) != 2:
+        raise ValueError(f"{name} must be a batch of ids, (B, T); got shape {np.shape(ids)} (one sequence: ids[None])")
+    if max_length is not None:
+        check_length(f"the length of {name}", np.shape(ids)[1], max_length)
+
+
+def check_length(name, length, max_length):
+    check_count(name, length)
+    if length > max_length:
+        raise ValueError(f"{name} must be at most max_length = {max_length}, as the config says; got {length}")
+
+
+def check_targets(logits, targets, ignore_id, label_smoothing):
+    """Logits (..., n_vocab), and a target for each of their rows, of which at least one counts."""
+    check_axes("logits", logits, 1)
+    check_ids("targets", targets, logits.shape[-1])
+    if np.shape(targets) != logits.shape[:-1]:
+        raise ValueError(f"targets must have shape {logits.shape[:-1]}, an id for each row of logits; "
+                         f"got {np.shape(targets)}")
+    if np.all(np.asarray(targets) == ignore_id):
+        raise ValueError(f"targets must hold at least one id that counts; all of them are ignore_id = {ignore_id}")
+    check_rate("label_smoothing", label_smoothing)
+
+
+def check_config(config):
+    """The fields of a TransformerConfig."""
+    for name in ("n_src_vocab", "n_tgt_vocab"):
+        check_count(name, getattr(config, name), least=3)       # <PAD>, <START> and <END> have to be there
+    for name in ("d_model", "n_heads", "d_ff", "n_encoder_layers", "n_decoder_layers", "max_length"):
+        check_count(name, getattr(config, name))
+    for name in ("d_k", "d_v"):
+        if getattr(config, name) is None:
+            check_heads(f"d_model, where {name} is not given,", config.d_model, config.n_heads)
+        else:
+            check_count(name, getattr(config, name))
+    for name in ("pre_norm", "scale_embeddings", "shared_embeddings", "tied_output"):
+        if not isinstance(getattr(config, name), bool):
+            raise ValueError(f"{name} must be True or False; got {getattr(config, name)!r}")
+    if config.activation not in ("relu", "gelu"):
+        raise ValueError(f"activation must be \"relu\" or \"gelu\"; got {config.activation!r}")
+    check_rate("dropout", config.dropout)
+    if config.shared_embeddings and config.n_src_vocab != config.n_tgt_vocab:
+        raise ValueError(f"n_tgt_vocab must be n_src_vocab = {config.n_src_vocab}, where embeddings are shared; "
+                         f"got {config.n_tgt_vocab}")
+
+
+def check_at_least_0(name, x):
+    if not isinstance(x, numbers.Real) or not 0 <= x < math.inf:
+        raise ValueError(f"{name} must be a number, at least 0; got {x!r}")
 
 
 def check_keys(name, params, *keys):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image
 
 # Colors of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by color-blind readers. GOOD and BAD never
@@ -208,7 +209,7 @@ def heat(axes, values, rows, columns, colors=SHARES, limits=(0, 1), form="{:.2f}
     axes.tick_params(which="minor", length=0)
     for (i, j), value in np.ndenumerate(values if form else np.empty((0, 0))):
         place = (value - limits[0]) / (limits[1] - limits[0])
-        ink = readable_on(colors(min(max(place, 0), 1))[:3])
+        ink = readable_on(colors(min(max(place, 0), 1))[:3]) if np.isfinite(value) else INK
         axes.text(j, i, form.format(value), color=ink, size=size, ha="center", va="center")
 
 
@@ -285,3 +286,49 @@ def arrow(axes, start, end, color=MUTED, **style):
     """An arrow from start to end, both (x, y)."""
     style = {"arrowstyle": "-|>", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0} | style
     axes.annotate("", end, start, arrowprops={"color": color, **style})
+
+
+def percent(share):
+    """A share as a text, to a tenth of a percent."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
+def whole_percent(share):
+    """A share as a text, to a percent."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def follow(slider, control, length):
+    """Let an IntSlider end at length(the control's value); where that fails it stays, and the picture says why."""
+    def limit(_=None):
+        with suppress(Exception):
+            slider.max = max(length(control.value), slider.min)
+
+    control.observe(limit, "value")
+    limit()
+
+
+def boxed(axes, word, x, y, width, color, height=0.36, size=10, **look):
+    """Draw a word in a box centered at (x, y); a long one is written small, and a very long one is cut.
+
+    size: of the font, at most. look: of the box.
+    """
+    look = {"facecolor": tint(color, 0.3), "edgecolor": color, "linewidth": 1.3, "zorder": 3} | look
+    axes.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height,
+                                  boxstyle="round,pad=0,rounding_size=0.07", **look))
+    word, size = fitted(word, width - 0.06, size)
+    axes.text(x, y, word, fontsize=size, ha="center", va="center_baseline", zorder=4)
+
+
+def fitted(word, width, size=10):
+    """As much of a word as fits into a width in inches, and the font size at which it does, 7 to size."""
+    if letters(word) > width * 10 / 7:
+        ends = np.cumsum([letters(letter) for letter in word])
+        word = word[:max(np.sum(ends <= width * 10 / 7 - 0.1), 1)] + "\N{HORIZONTAL ELLIPSIS}"
+    return *plain([word]), min(size, max(7, 10 * width / (letters(word) or 1)))
+
+
+def letters(word):
+    """About how many inches a word takes at font size 10."""
+    return sum(0.05 if letter in "fijlrtI.,:;'" else 0.138 if letter in "mwMW@%" or letter > "\u1100" else 0.088
+               for letter in word)

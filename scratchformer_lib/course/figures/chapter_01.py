@@ -4,7 +4,22 @@ import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from . import ACCENT, GOOD, INK, MUTED, PAPER, SHARES, cells, interactive, shade, show, sketch, styled, tint
+from . import (
+    ACCENT,
+    GOOD,
+    INK,
+    MUTED,
+    PAPER,
+    SHARES,
+    cells,
+    interactive,
+    percent,
+    shade,
+    show,
+    sketch,
+    styled,
+    tint,
+)
 
 
 @styled()
@@ -95,10 +110,6 @@ def _columns(axes, words, values, color, labels):
         axes.annotate(label, (i, value), (0, 4 if value >= 0 else -4), textcoords="offset points",
                       ha="center", va="bottom" if value >= 0 else "top",
                       bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5})
-
-
-def percent(share):
-    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 @styled()

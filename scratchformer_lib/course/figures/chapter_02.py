@@ -15,6 +15,7 @@ from . import (
     SIGNED,
     arrow,
     interactive,
+    percent,
     place,
     plain,
     readable_on,
@@ -24,15 +25,11 @@ from . import (
     sketch,
     styled,
     tint,
+    whole_percent,
     word_map,
 )
-from .chapter_01 import percent
 
 SINE, COSINE = ACCENT, "#9A5B4F"
-
-
-def whole_percent(share):
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def cosines(vectors):

@@ -21,6 +21,7 @@ from . import (
     cells,
     end_labels,
     interactive,
+    percent,
     place,
     plain,
     readable_on,
@@ -29,10 +30,9 @@ from . import (
     show,
     sketch,
     styled,
+    whole_percent,
     word_map,
 )
-from .chapter_01 import percent
-from .chapter_02 import whole_percent
 
 
 @styled()

@@ -198,7 +198,7 @@ def _block(axes, x, parts, y):
             fork = y
             axes.add_patch(Circle((x, y), 0.06, color=ACCENT, zorder=5))
         elif part == "+":
-            _around(axes, x, fork, y - tall / 2)
+            around(axes, x, fork, y - tall / 2)
             ring = {"facecolor": PAPER, "edgecolor": ACCENT, "linewidth": 2, "zorder": 3}
             axes.add_patch(Circle((x, y - tall / 2), tall / 2, **ring))
             axes.text(x, y - tall / 2, "+", ha="center", va="center_baseline", fontsize=13, weight="bold", zorder=4)
@@ -212,7 +212,7 @@ def _block(axes, x, parts, y):
     arrow(axes, (x, y + 0.1), (x, y - 0.08), ACCENT, linewidth=3.2, mutation_scale=18)
 
 
-def _around(axes, x, low, high, out=1.1, bend=0.12):
+def around(axes, x, low, high, out=1.1, bend=0.12):
     """The residual path: from the stream at the height low around the boxes to the + at the height high."""
     axes.text(x + out + 0.08, (low + high) / 2, "residual path", rotation=270, va="center", color=shade(ACCENT),
               fontsize=9)

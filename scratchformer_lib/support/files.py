@@ -1,0 +1,72 @@
+"""Files that are whole or not there: written under another name, then renamed; models as .npz, read without pickle."""
+import contextlib
+import json
+import operator
+import os
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = 1
+
+
+@contextlib.contextmanager
+def aside(path):
+    """Open a file to write bytes to under a temporary name, and give it its name at the end.
+
+    A reader sees the old file or the new one, never half of one; after an error the old one is still there.
+    """
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_model(path, kind, config, params):
+    """Write a model to a file: what it is, its config, a dict of plain values, and params, nested dicts of arrays."""
+    about = json.dumps({"format": FORMAT, "kind": kind, "config": config}, default=operator.index)  # of NumPy, too
+    with aside(path) as file:
+        np.savez(file, about=np.array(about), **flat(params))
+
+
+def load_model(path, kind):
+    """Read what save_model wrote: (config, params). Raises ValueError where the file is damaged, or something else."""
+    with open(path, "rb") as file:
+        try:
+            archive = np.load(file)
+            about = json.loads(str(archive["about"]))
+            version, found, config = int(about["format"]), about["kind"], about["config"]
+            arrays = {name: archive[name] for name in archive if name != "about"}
+            if not all(isinstance(x, np.ndarray) for x in arrays.values()):
+                raise ValueError("not all that it holds are arrays")
+        except Exception as error:      # what is damaged may fail in any way
+            raise ValueError(f"{path} must be a model that this library saved; it is something else, or damaged "
+                             f"({type(error).__name__})") from error
+    if version > FORMAT:
+        raise ValueError(f"{path} must be of format {FORMAT} or older; got {version}, which a newer version of this "
+                         "library wrote")
+    if found != kind:
+        raise ValueError(f"{path} must hold a {kind}; it holds a {found}")
+    return config, nested(arrays)
+
+
+def flat(params, path=""):
+    """Nested dicts as one dict, with names like "encoder/layer_1/norm_1/gamma"."""
+    if not isinstance(params, dict):
+        return {path: params}
+    return {name: x for key, part in params.items() for name, x in flat(part, f"{path}/{key}".lstrip("/")).items()}
+
+
+def nested(arrays):
+    """What `flat` did, undone."""
+    params = {}
+    for path, x in arrays.items():
+        *parts, last = path.split("/")
+        part = params
+        for key in parts:
+            part = part.setdefault(key, {})
+        part[last] = x
+    return params
