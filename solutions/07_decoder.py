@@ -67,7 +67,7 @@ from scratchformer_lib.support.number_words import in_english, in_german
 # | place | is written | after reading |
 # |---|---|---|
 # | 0 | zwei | *two*, the second word |
-# | 1 | und | that there are two words |
+# | 1 | und | (goes with every such number) |
 # | 2 | vierzig | *forty*, the first word |
 # | 3 | `<END>` | nothing more |
 #
@@ -76,9 +76,8 @@ from scratchformer_lib.support.number_words import in_english, in_german
 # into it come from two places.
 #
 # By hand, with one number each: the target has the rows 1 and 2, the source the rows 10, 20 and 30, and the three
-# matrices are 1. Then the queries are 1 and 2; keys and values are 10, 20, 30. There are 2 times 3 scores: 10, 20, 30
-# for the first query, 20, 40, 60 for the second. Softmax gives nearly all to the last key, so both queries bring home
-# 30.
+# matrices are 1. Then the queries are 1 and 2; keys and values are 10, 20, 30. The scores are 10, 20, 30 for the first
+# query and 20, 40, 60 for the second. Softmax gives nearly all to the last key, so both queries bring home 30.
 #
 # **Exercise 7.1.** Write `cross_attention_inputs(target, source, W_Q, W_K, W_V)`. It takes target (..., T, D), the
 # words that are being written, and source (..., S, D_source), the words that are being read; the W's have as many rows
@@ -113,8 +112,8 @@ print("by hand:", scaled_dot_product_attention(*by_hand)[0].round(2).tolist())
 
 rng = np.random.default_rng(0)
 target, source = rng.standard_normal((4, 3)), rng.standard_normal((2, 5))
-W_Q, W_K, W_V = rng.standard_normal((3, 6)), rng.standard_normal((5, 6)), rng.standard_normal((5, 7))
-output, weights = scaled_dot_product_attention(*cross_attention_inputs(target, source, W_Q, W_K, W_V))
+matrices = [rng.standard_normal(shape) for shape in ((3, 6), (5, 6), (5, 7))]
+output, weights = scaled_dot_product_attention(*cross_attention_inputs(target, source, *matrices))
 print("weights", weights.shape, "  output", output.shape)
 print("each row adds up to", weights.sum(axis=-1))
 
@@ -136,12 +135,18 @@ print("each row adds up to", weights.sum(axis=-1))
 tens = [in_english(n) for n in range(20, 100, 10)]
 ones = [in_english(n) for n in range(1, 10)]
 words = tens + ones
-german_words = [in_german(n) for n in range(20, 100, 10)] + [in_german(20 + n).split()[0] for n in range(1, 10)]
+german_words = [in_german(n) for n in range(20, 100, 10)]
+# "ein", as it stands before "und", not "eins"
+german_words += [in_german(20 + n).split()[0] for n in range(1, 10)]
 german_words += ["und", "<END>"]
 
-W_Q = 30 * np.array([[0, 1], [0, 0], [1, 0], [0, 0]])   # what each place looks for: (tens, ones)
-W_K = np.eye(19, 2)                                     # of what kind a word is: the first two of its numbers
-W_V = np.eye(19, 19, k=-2)                              # which word it is: the other 17, in the order of the German
+# what each of the four places looks for, as (tens, ones); 30 makes it sharp
+W_Q = 30 * np.array([[0, 1], [0, 0], [1, 0], [0, 0]])
+# of what kind a source word is: the first two of its 19 numbers
+W_K = np.eye(19, 2)
+# which word it is: the other 17, in the order of the German words
+W_V = np.eye(19, 19, k=-2)
+# und and <END> come by themselves, with more than the 0.5 of a word that has half of the weight
 by_itself = np.zeros((4, 19))
 by_itself[1, 17] = by_itself[3, 18] = 2
 
@@ -164,8 +169,8 @@ print(sum(right), "of", len(right), "right")
 figures.cross_widget(read, numbers)
 
 # %% [markdown]
-# Point at the German words in turn. The reading jumps: first to the second word, then to the first. *und* asks for
-# nothing, so it looks at both alike, and what it gets is too weak against what it says by itself.
+# Move the slider over the German words. The reading jumps: first to the second English word, then to the first. *und*
+# asks for nothing, so it looks at both alike, and what it gets is too weak against what it says by itself.
 #
 # Attention came into translation this way: Bahdanau, Cho and Bengio (2015) let a recurrent network that writes look
 # back at the sentence that it translates. The Transformer kept this part, and gave the recurrent networks up.
@@ -176,13 +181,15 @@ figures.cross_widget(read, numbers)
 print(*read(7)[0], "->", *read(7)[1])
 
 # %% [markdown]
-# It writes four words whatever it reads: a place does not know what has been written. So before a target word reads
-# the source, it looks back at the target.
+# Each place reads *seven* with all its weight: the weights of a query add up to 1, so it cannot come back with
+# nothing. And it writes four words whatever it reads, since a place does not know what has been written. So before a
+# target word reads the source, it looks back at the target.
 #
 # ## 2. The layer
 #
 # A decoder layer has three parts, one more than the block: words of the target look back at each other, then at the
-# source, then each thinks by itself. Each part adds to the stream.
+# source, then each thinks by itself. Each part adds to the stream. (The layer looks back because of the mask that it
+# is given: a causal one. With `mask=None` every target word sees all others.)
 
 # %%
 figures.layer_picture()
@@ -196,9 +203,12 @@ figures.layer_picture()
 # $$x \leftarrow \text{norm}_3(x + \text{feed-forward}(x))$$
 #
 # where the first argument of attention asks, and the second is asked. With pre-norm, the norms move to the entrances:
-# $x \leftarrow x + \text{attention}(\text{norm}_1(x), \text{norm}_1(x))$, and so on.
+# $x \leftarrow x + \text{attention}(\text{norm}_1(x), \text{norm}_1(x))$, and so on. Attention stands here for
+# `multi_head_attention`, whose first lines are your `cross_attention_inputs`, with its own three matrices for each of
+# the two attentions.
 #
-# **Exercise 7.2.** Finish `decoder_layer`. Three helpers are written for you; each takes care of dropout:
+# **Exercise 7.2.** Finish `decoder_layer`. Three helpers are written for you. `attend` and `think` take care of
+# dropout, so drop nothing yourself:
 #
 # - `attend(x, memory, part, mask)`: what attention brings, with the parameters `params[part]`; x asks, and memory is
 #   asked.
@@ -343,8 +353,8 @@ def init_decoder(rng, n_layers, d_model, n_heads, d_ff, d_k=None, d_v=None, pre_
     return layers | ({"norm": init_layer_norm(d_model)} if pre_norm else {})
 
 # %% [markdown]
-# Three numbers, not all of one length. An encoder with random weights reads them, a decoder with random weights looks
-# on. **Predict** the shapes of the weights, with B = 3, H = 4, T = 5 and S = 2.
+# Three numbers, not all of one length. An encoder with random weights reads them, and a decoder with random weights
+# reads what it makes. **Predict** the shapes of the weights, with B = 3, H = 4, T = 5 and S = 2.
 
 # %%
 texts = [(in_english(n), f"<START> {in_german(n)} <END>") for n in (21, 7, 40)]
@@ -364,15 +374,18 @@ x = embed_sequence(tgt, table_of_target)
 causal, record = causal_mask(tgt.shape[1]), {}
 output = decoder(x, memory, params, 4, causal, source_mask, pre_norm=True, record=record)
 print("output", output.shape, output.dtype)
-print({name: {part: weights.shape for part, weights in parts.items()} for name, parts in record.items()})
+for name, parts in record.items():
+    print(name, {part: weights.shape for part, weights in parts.items()})
 
 # %% [markdown]
-# Self-attention is (B, H, T, T), cross-attention (B, H, T, S).
+# Self-attention is (B, H, T, T), cross-attention (B, H, T, S). The decoder got `causal` alone, without a mask for the
+# target's padding: that padding stands at the end, and no word looks ahead.
 #
 # ### Break it: the wrong padding
 #
 # There are two sequences, and each has its own padding. A popular mistake is to build the mask for the source from the
-# target's ids. Where T and S differ, and T is not 1, the shapes do not fit, and it is found at once:
+# target's ids. Where T and S differ, the shapes do not fit, and it is found at once (unless T is 1, the first step of
+# all writing: a mask with one column fits everything):
 
 # %%
 try:
@@ -388,13 +401,18 @@ two = tgt[:, :2]
 for name, m in (("mask of the source", source_mask), ("mask of the target", padding_mask(two, german.pad_id))):
     record = {}
     decoder(embed_sequence(two, table_of_target), memory, params, 4, causal_mask(2), m, pre_norm=True, record=record)
-    on_padding = record["layer_1"]["cross_attention"][..., 1][1:].mean()
+    on_padding = record["layer_1"]["cross_attention"][1:, ..., 1].mean()
     print(f"{name}: of the weights of the two short numbers, {on_padding:.0%} are on <PAD>")
 
+alone = decoder(embed_sequence(two[1:2], table_of_target), memory[1:2, :1], params, 4, causal_mask(2), pre_norm=True)
+for name, m in (("mask of the source", source_mask), ("mask of the target", padding_mask(two, german.pad_id))):
+    batch = decoder(embed_sequence(two, table_of_target), memory, params, 4, causal_mask(2), m, pre_norm=True)
+    print(f"{name}: \"seven\" in the batch and alone differ by {np.abs(batch[1:2] - alone).max():.2f}")
+
 # %% [markdown]
-# No error, no warning. The words *seven* and *forty* are read together with the padding behind them. In a batch the
-# sentence is read with padding, alone without: so its translation may depend on its neighbors. Whether a mask has the
-# right shape says nothing about whether it is the right mask.
+# No error, no warning. The words *seven* and *forty* are read together with the padding behind them. In the batch
+# *seven* is read with padding, alone without: what it becomes depends on its neighbors. Whether a mask has the right
+# shape says nothing about whether it is the right mask.
 #
 # ### Break it: nothing to read
 #
@@ -408,14 +426,16 @@ for name, m in (("memory", memory), ("memory of zeros", 0 * memory)):
     print(f"{name}: the three outputs differ by up to {np.ptp(output, axis=0).max():.2f}")
 
 # %% [markdown]
-# Without the memory every source gets the same German. What is left is a machine that continues German text, and
-# nothing else. Chapter 12 builds that, without the cross-attention, and calls it GPT.
+# Values made of zeros are zeros (there are no biases), so cross-attention adds nothing, and every source gets the same
+# German. What is left is a machine that continues German text, and nothing else. Chapter 12 builds that, without the
+# cross-attention, and calls it GPT.
 #
 # ## 4. Nobody may look ahead
 #
 # A decoder writes word by word; nobody has written the next word yet. But when it *learns*, the whole translation is
-# there. Does it have to learn word by word, too? **Predict:** we run the decoder once for all five words, and then
-# five times, with one word, two words, and so on. Are the last outputs of the five runs those of the one run?
+# there. Does it have to learn word by word, too? Chapter 03 answered that for one attention. **Predict** for two
+# layers with residuals, norms and a memory: we run the decoder once for all five words, and then five times, with one
+# word, two words, and so on. Are the last outputs of the five runs those of the one run?
 
 # %%
 together = decoder(x, memory, params, 4, causal, source_mask, pre_norm=True)
@@ -434,14 +454,18 @@ print("the same:", np.allclose(together, np.stack(one_by_one, axis=1), atol=1e-5
 #
 # **Exercise 7.4.** Write `future_leak(f, x, rng)`, the test that catches it. It takes any function f from (..., T, D)
 # to (..., T, anything), an input x of shape (..., T, D), and a `np.random.Generator`. It returns `True` if an output
-# at some position moves when inputs at *later* positions are exchanged for random numbers from `rng`, and `False`
-# otherwise: whatever comes after position t, the outputs up to and including t stay as they are (`np.allclose`), for
-# every t. x itself is not changed, and f is always given as many positions as x has. With `np.cumsum` along the
-# positions, nothing leaks; with `lambda x: x - x.mean(axis=-2, keepdims=True)`, it does. It took us seven lines.
+# at some position moves when inputs at *later* positions are exchanged, and `False` otherwise.
+#
+# - For every t from 1 to T - 1, exchange the positions from t on for random numbers from `rng`.
+# - Compare the outputs *before* t with what they were (`np.allclose`).
+# - x itself is not changed, and f is always given as many positions as x has.
+#
+#  With `np.cumsum` along the positions, nothing leaks; with `lambda x: x - x.mean(axis=-2, keepdims=True)`, it does.
+#  It took us seven lines.
 #
 # <details><summary>Hint: how to change what comes later</summary>
 #
-# Take a copy of x, and exchange what stands after t. Why for random numbers? Some changes are invisible: layer_norm
+# Take a copy of x, and exchange what stands from t on. Why for random numbers? Some changes are invisible: layer_norm
 # does not notice when the same number is added to a whole row.
 #
 # </details>
@@ -480,23 +504,26 @@ for name, m in masks.items():
     print(f"{name:25} leaks: {leaks}")
 
 # %% [markdown]
-# The test looks at numbers that come out, not at the mask that goes in. So it finds a leak wherever it is: in the
-# mask, in a normalization over the positions, in an average over the sentence. (It cannot see what happens outside of
-# f: whether the words that go in are the very words that are asked for. Chapter 08 comes to that.)
+# The test looks at numbers that come out, not at the mask that goes in, so it does not matter where the leak is.
+# `False` is no proof: a leak smaller than `np.allclose` notices stays hidden. And dropout inside of f looks like a
+# leak, since it draws anew. (Nor can it see what happens outside of f: whether the words that go in are the very words
+# that are asked for. Chapter 08 comes to that.)
 #
-# And the source? **Predict.** We exchange the *last* vector of the memory. Does the *first* output move? And would
-# `future_leak` call that a leak?
+# And the source? **Predict.** We exchange the *last* vector of the memory. Does the *first* output move? And what does
+# `future_leak` say, if it is given the memory in the place of x?
 
 # %%
 other = memory.copy()
 other[0, 1] = memory[2, 0]                              # another second word for "twenty one"
 before, after = (decoder(x, m, params, 4, causal, source_mask, pre_norm=True)[0, 0] for m in (memory, other))
 print("the first output moves by up to", np.abs(before - after).max().round(2))
+leaks = future_leak(lambda m: decoder(x[:, :2], m, params, 4, causal_mask(2), source_mask, pre_norm=True), memory, rng)
+print("leaks, where x is the source:", leaks)
 
 # %% [markdown]
-# It moves, and it has to: *ein* stands for the last word of *twenty one*. `future_leak` looks at x, the target, and
-# not at the memory. **Cross-attention has no causal mask**: the source has been read to its end before the first word
-# is written. Its only mask is that of the source's padding.
+# It moves, and it has to: *ein* stands for the last word of *twenty one*. What is a leak in the target is the very
+# purpose in the source. **Cross-attention has no causal mask**: the source has been read to its end before the first
+# word is written. Its only mask is that of the source's padding.
 #
 # ## 5. What you built, on something real
 #
@@ -512,17 +539,23 @@ print("the first output moves by up to", np.abs(before - after).max().round(2))
 
 # %%
 rng = np.random.default_rng(0)
-params = init_decoder(rng, n_layers=6, d_model=512, n_heads=8, d_ff=2048)
-size = {part: sum(W.size for W in params["layer_1"][part].values()) for part in params["layer_1"]}
-print(f"{6 * sum(size.values()):,} parameters in 6 layers; in one layer: {size}")
+paper = init_decoder(rng, n_layers=6, d_model=512, n_heads=8, d_ff=2048)
+sizes = {part: sum(W.size for W in arrays.values()) for part, arrays in paper["layer_1"].items()}
+print("in one layer:", *(f"{part} {size:,}" for part, size in sizes.items()), sep="\n    ")
+print(f"in 6 layers: {6 * sum(sizes.values()):,}")
 
-x, memory = rng.standard_normal((2, 40, 512), dtype=np.float32), rng.standard_normal((2, 50, 512), dtype=np.float32)
-source_mask = padding_mask(np.where(np.arange(50) < np.array([[50], [40]]), 5, 0), 0)
-output = decoder(x, memory, params, 8, causal_mask(40), source_mask)
-memory[1, 40:] = 7.0
-other = decoder(x, memory, params, 8, causal_mask(40), source_mask)
+target = rng.standard_normal((2, 40, 512), dtype=np.float32)
+source = rng.standard_normal((2, 50, 512), dtype=np.float32)
+mask = padding_mask(np.where(np.arange(50) < np.array([[50], [40]]), 5, 0), 0)
+output = decoder(target, source, paper, 8, causal_mask(40), mask)
+source[1, 40:] = 7.0
+other = decoder(target, source, paper, 8, causal_mask(40), mask)
 print("output", output.shape, output.dtype, "  what padding holds changes nothing:", np.array_equal(output, other))
-print("leaks:", future_leak(lambda x: decoder(x, memory[:, :8], params, 8, causal_mask(6)), x[:, :6], rng))
+short = target[:, :6]                                   # six runs of the whole stack are enough
+print("leaks:", future_leak(lambda x: decoder(x, source, paper, 8, causal_mask(6), mask), short, rng))
+
+# %% [markdown]
+# A third more than the 18.9 million of the encoder: each layer has one attention more.
 
 # %% [markdown]
 # ### Test yourself
@@ -532,15 +565,16 @@ print("leaks:", future_leak(lambda x: decoder(x, memory[:, :8], params, 8, causa
 # The target asks: queries. The source is asked: keys and values.
 #
 # </details>
-# <details><summary>T = S = 7. Which two mistakes with the decoder's masks can no shape reveal?</summary>
+# <details><summary>T = S = 7. Name two mistakes with the decoder's masks that no shape reveals.</summary>
 #
-# The causal mask on the source, and the padding mask of the wrong sequence. Both fit.
+# For example the padding mask of the wrong sequence, or a causal mask on the source, which hides the last English word
+# from the first German one. Both fit.
 #
 # </details>
 # <details><summary>A model reaches a loss near 0 in a few steps, and writes nonsense. What do you test first?</summary>
 #
-# Whether an output can see the word that it is to predict. `future_leak` tells it if the leak is inside the model. The
-# input may also have been given unshifted; chapter 08 looks at that.
+# Whether an output can see the word that it is to predict. `future_leak` tells it if the leak is inside the model. Or
+# the words that go in are the very words that are asked for; chapter 08 looks at that.
 #
 # </details>
 #

@@ -9,8 +9,9 @@
 # **The question: how does a machine that scores the next word translate a whole sentence?**
 #
 # At the end you will have the Transformer of "Attention is all you need", all of it, running on functions that you
-# wrote. You will know what it is asked to do, how wrong it is, and how a sentence comes out of it, word by word; and
-# with nothing but its last matrix fitted, it will translate numbers that it has never seen.
+# wrote: put `begin("08", mine=True)` into the first cell. You will know what it is asked to do, how wrong it is, and
+# how a sentence comes out of it, word by word; and you will see what it writes for numbers that it has never met, when
+# nothing but its last matrix is fitted.
 #
 # Four exercises, about 75 minutes. You need the decoder from [chapter 07](07_decoder.ipynb).
 
@@ -154,6 +155,7 @@ def tables_of(params, config):
 #   the causal mask hides it anyway. The mask is for padding that stands anywhere else, and the check tries that.)
 # - `encoder(x, params["encoder"], mask=..., **options)` and `decoder(x, memory, params["decoder"], mask=...,
 #   memory_mask=..., **options)`. `options` has what both are told: heads, norms, activation, dropout and `rng`.
+# - A position that holds padding looks around like any other. The masks are about what is looked *at*.
 # - What encoder and decoder record goes into `record_of(record, "encoder")` and `record_of(record, "decoder")`.
 # - At the end `linear` with `W` and `params["output"]["b"]`. No softmax.
 #
@@ -207,35 +209,39 @@ def transformer(params, config, src, tgt, rng=None, record=None):
 check(transformer)
 
 # %% [markdown]
-# Four things must hold, and where one of them does not, no shape tells. We try them on random weights, two sources and
-# two targets. And any lengths must go together:
+# **Predict** the shape of the logits for two sources of 6 words and two targets of 5, with 35 target words in the
+# vocabulary. Which of them change when the target's word 3 changes, and which when the source's last word does?
+#
+# Three things must hold, and where one of them does not, no shape tells. And any lengths must go together:
 
 # %%
 rng = np.random.default_rng(0)
 small = TransformerConfig(n_src_vocab=30, n_tgt_vocab=35, d_model=16, n_heads=4, d_ff=32, n_encoder_layers=2,
                           n_decoder_layers=2)
-params = init_transformer(rng, small)
-src = np.array([[5, 9, 7, 5, 11, 8], [6, 5, 0, 0, 0, 0]])
-tgt = np.array([[1, 20, 31, 20, 9], [1, 30, 7, 0, 0]])
-logits = transformer(params, small, src, tgt)
+drawn = init_transformer(rng, small)
+src_2 = np.array([[5, 9, 7, 5, 11, 8], [6, 5, 0, 0, 0, 0]])
+tgt_2 = np.array([[1, 20, 31, 20, 9], [1, 30, 7, 0, 0]])
+logits = transformer(drawn, small, src_2, tgt_2)
 print("logits", logits.shape, logits.dtype)
 
-changed = dict(params)
+changed = dict(drawn)
 for name in ("source_table", "target_table"):           # another vector for <PAD>
-    changed[name] = params[name].copy()
+    changed[name] = drawn[name].copy()
     changed[name][Vocabulary.pad_id] = 7.0
-other = transformer(changed, small, src, tgt)
-print("what padding holds changes nothing:", np.array_equal(other[tgt != 0], logits[tgt != 0]))
+other = transformer(changed, small, src_2, tgt_2)
+print("what padding holds changes nothing:", np.array_equal(other[tgt_2 != 0], logits[tgt_2 != 0]))
 
-future = tgt.copy()
+future = tgt_2.copy()
 future[:, 3:] = 12                                      # other words from position 3 on
-other = transformer(params, small, src, future)
+other = transformer(drawn, small, src_2, future)
 print("a later target word changes nothing before it:", np.array_equal(other[:, :3], logits[:, :3]))
 
-other = transformer(params, small, src[:, ::-1], tgt)
-print("the decoder reads the source:", not np.allclose(other, logits, atol=0.1))
+changed = src_2.copy()
+changed[0, -1] = 12                                     # another last word of the first source
+other = transformer(drawn, small, changed, tgt_2)
+print("the first output reads the last source word:", not np.allclose(other[0, 0], logits[0, 0], atol=1e-3))
 
-shapes = {transformer(params, small, src[:, :S], tgt[:, :T]).shape for S in range(1, 7) for T in range(1, 6)}
+shapes = {transformer(drawn, small, src_2[:, :S], tgt_2[:, :T]).shape for S in range(1, 7) for T in range(1, 6)}
 print("lengths are free:", shapes == {(2, T, 35) for T in range(1, 6)})
 
 # %% [markdown]
@@ -291,14 +297,14 @@ figures.shift_picture(german.decode(inputs[0]).split(), german.decode(labels[0])
 # Chapter 01 measured how wrong one answer is by the *surprise*, the negative logarithm of the probability that the
 # right word was given. For a whole batch we take the mean over all words, and call it the **cross-entropy**. Two
 # things are added. Padding must not count. And the paper does not ask for all of the probability at the right word: a
-# share ε = 0.1 of the truth is spread evenly over all words, which keeps the model from becoming too sure. That is
-# *label smoothing*.
+# share ε = 0.1 of the truth is spread evenly over all words. That is *label smoothing*; what it is good for, you will
+# see below.
 #
 # **Exercise 8.3.** Write `cross_entropy(logits, targets, ignore_id=None, label_smoothing=0.0)`. It takes logits (...,
 # n_vocab) and the right words' ids, targets (...). It returns one number; float32 logits give a float32.
 #
-# - At each position, the loss is the surprise at the right word: $-\log p$ of it, where $\log p$ is the `log_softmax`
-#   of the logits.
+# - At each position, the loss is the surprise at the right word (your `surprise` of chapter 01 took one sequence; here
+#   the axes before the last are any): $-\log p$ of it, where $\log p$ is the `log_softmax` of the logits.
 # - With `label_smoothing` = ε, the loss at a position is (1 - ε) times that surprise, plus ε times the mean of $-\log
 #   p$ over *all* words.
 # - The result is the mean over all positions, except those where the target is `ignore_id`: they count neither above
@@ -338,8 +344,8 @@ def cross_entropy(logits, targets, ignore_id=None, label_smoothing=0.0):
 check(cross_entropy)
 
 # %% [markdown]
-# **Predict.** The vocabulary has `len(german)` words. What is the loss of a model that knows nothing, and gives each
-# word the same probability? And that of one with random weights?
+# **Predict.** The German vocabulary has 33 words. What is the loss of a model that knows nothing, and gives each word
+# the same probability? And that of one with random weights?
 
 # %%
 numbers = np.arange(1, 100)
@@ -353,25 +359,28 @@ params = init_transformer(np.random.default_rng(0), config)
 inputs, labels = teacher_forcing_pair(tgt)
 silent = params | {"output": {"W": 0 * params["output"]["W"], "b": params["output"]["b"]}}      # all scores are 0
 print(f"ln {len(german)} = {np.log(len(german)):.3f}")
-for name, p in (("knows nothing", silent), ("random weights", params)):
+others = [init_transformer(np.random.default_rng(seed), config) for seed in (1, 2)]
+for name, p in (("knows nothing", silent), *(("random weights", p) for p in (params, *others))):
     print(f"{name:15} {cross_entropy(transformer(p, config, src, inputs), labels, Vocabulary.pad_id):.3f}")
 
 # %% [markdown]
-# ln n_vocab for the one that knows nothing. The one with random weights is somewhat worse: its scores differ, and for
+# ln n_vocab for the one that knows nothing. Those with random weights are somewhat worse: their scores differ, and for
 # no reason. That is a good first test of every model you will ever train. Before any training the loss lies at ln
-# n_vocab or a little above. If it lies far above, the scores are too large. If it lies below, something gives the
-# answers away.
+# n_vocab, or above it by a nat or two. If it lies far above, the scores are too large. If it lies below, something
+# gives the answers away.
 #
-# And label smoothing? **Predict.** The right word's score grows from 2 to 16. Does the loss with ε = 0.1 fall all the
-# way?
+# And label smoothing? Of four words, the right one has the score 2, 4, 8 or 16, the others 0. **Predict** at which of
+# the four scores the loss with ε = 0.1 is lowest.
 
 # %%
+scores = np.array([[s, 0.0, 0.0, 0.0] for s in (2, 4, 8, 16)])
+print("score of the right word", *(f"{s[0]:7.0f}" for s in scores))
+print("its share              ", *(f"{s[0]:7.1%}" for s in softmax(scores)))
 for e in (0.0, 0.1):
-    loss_of = [cross_entropy(np.array([[s, 0.0, 0.0, 0.0]]), np.array([0]), label_smoothing=e) for s in (2, 4, 8, 16)]
-    print(f"smoothing {e}:", np.round(loss_of, 3))
+    print(f"loss, smoothing {e}    ", *(f"{cross_entropy(s, np.array(0), label_smoothing=e):7.3f}" for s in scores))
 
 # %% [markdown]
-# Too sure is punished: with smoothing the loss has its lowest point at a share below 100%.
+# Without smoothing, surer is better. With it, a share of 95% costs least of the four, and more than that is punished.
 #
 # ## 4. Word by word
 #
@@ -379,11 +388,18 @@ for e in (0.0, 0.1):
 # **greedy decoding**.
 #
 # **Exercise 8.4.** Write `greedy_decode(model, src, max_length)`. `model` is a function: `model(src, tgt)` returns
-# logits (B, T, n_vocab) for src (B, S) and tgt (B, T). Begin every target with `<START>` alone. Ask the model; of the
-# scores at the *last* position take the best word of each row (`argmax`) and add it to that row. Go on until every row
-# has its `<END>`, or `max_length` words have been added. (Never hand the model more than `max_length` ids, `<START>`
-# among them: some take no more.) What comes after a row's `<END>` is `<PAD>`, whatever the model says. It returns the
-# ids (B, n) that were added, `<END>` among them and without `<START>`; n is as small as the longest row allows.
+# logits (B, T, n_vocab) for src (B, S) and tgt (B, T).
+#
+# - Begin every target with `<START>` alone.
+# - Ask the model; of the scores at the *last* position take the best word of each row (`argmax`) and add it to that
+#   row.
+# - Go on until every row has its `<END>`, or `max_length` words have been added. So the longest target that the model
+#   is asked about has `max_length` ids, `<START>` among them; some models take no more.
+# - What comes after a row's `<END>` is `<PAD>`, whatever the model says. A `<PAD>` that the model says does not end a
+#   row.
+# - Return the ids (B, n) that were added, `<END>` among them and without `<START>`; n is as small as the longest row
+#   allows.
+#
 # Special ids: `Vocabulary.start_id`, `Vocabulary.end_id`, `Vocabulary.pad_id`. It took us eight lines.
 #
 # <details><summary>Hint: a row that has ended</summary>
@@ -419,7 +435,7 @@ def greedy_decode(model, src, max_length):
 check(greedy_decode)
 
 # %% [markdown]
-# ### It translates
+# ### Does it translate?
 #
 # The weights are random; training comes in chapter 10. But one part of them can be fitted in one step, as in chapter
 # 06: the last matrix, by least squares, on vectors that the decoder makes under teacher forcing. (With the identity as
@@ -452,13 +468,13 @@ print(f"never seen: {right[kept_out].sum()} of 20 written without a mistake; the
 print(f"seen in the fit: {right[~kept_out].sum()} of 79")
 
 # %% [markdown]
-# It translates numbers that it has never seen. Each of their words it has seen in others; what it had to find out is
-# which word to read when, and that the order turns around. And all of that by *one* matrix. The rest has learned
-# nothing: it is a random machine that mixes what has been written with what is in the source, so richly that a single
-# matrix can read the next word off. (Chapter 10 trains all of it.)
+# It translates numbers that it has never seen. Each of their words it has seen in others; at each step it has to find
+# out which of them comes next, from what is written and from what is in the source. *One* matrix does that. The rest
+# has learned nothing: it is a random machine that mixes what has been written with what is in the source, so richly
+# that a single matrix can read the next word off. (Chapter 10 trains all of it.)
 #
-# Watch it write. The bars are the shares of the likeliest next words. All steps come out of one run: the model scores
-# every position.
+# Watch it write. The bars are the shares of the likeliest next words. The shares of all steps come out of one run: the
+# model scores every position.
 
 # %%
 fitted = fit(*teacher_forcing_pair(tgt))                # once more, so that this cell needs no other
@@ -486,13 +502,14 @@ cheat = fit(labels, labels)
 loss = cross_entropy(transformer(cheat, config, src[kept_out], labels[kept_out]), labels[kept_out], Vocabulary.pad_id)
 written = greedy_decode(lambda src, tgt: transformer(cheat, config, src, tgt), src[kept_out], 8)
 print(f"loss {loss:.3f}, and it writes:", *german.decode(written)[:3], sep="\n")
+print(sum(len(set(text.split())) == 1 for text in german.decode(written)), "of 20 repeat one word to the end")
 
 # %% [markdown]
 # The better loss, and a model that cannot write. It has learned to repeat what it is given. `<START>` was never among
 # its inputs, so the first word is an accident; all others repeat it. A loss says how well a question is answered, not
 # whether it was the right question.
 #
-# ### Greedy is not likeliest
+# ### Is greedy likeliest?
 #
 # Take a small language in which we know the probability of every sentence. The first word is *a* (60%) or *one* (40%).
 # After *a* come *cat* (40%), *dog* (35%) or *bird* (25%); after *one* comes *whale* (90%) or *cat* (10%). The cell has
@@ -516,20 +533,27 @@ def tree(src, tgt):
     return logits
 
 anything = np.array([[4]])
-print("greedy:", words.decode(greedy_decode(tree, anything, 5)))
+greedy = tuple(words.decode(greedy_decode(tree, anything, 5)[0]).split()[:-1])
 sentences = {(a, b, c): shares[()][a] * shares[a,][b] * shares[a, b][c]
              for a in shares[()] for b in shares[a,] for c in shares[a, b]}
 best = max(sentences, key=sentences.get)
-print("likeliest:", best, round(sentences[best], 3))
-figures.tree_picture(shares, greedy=("a", "cat", "sat"), best=best)
+for name, sentence in (("greedy", greedy), ("likeliest", best)):
+    print(f"{name:9} {' '.join(sentence):15} {sentences.get(sentence, 0):.3f}")
+figures.tree_picture(shares, greedy, best)
 
 # %% [markdown]
 # Greedy decoding takes the best first word, and then has to live with it. To find the likeliest of *all* sentences,
 # one would have to try all of them. **Beam search** is the compromise: it keeps the `width` best beginnings and
-# continues all of them. It is given here; read it once from top to bottom. (Its exercise comes with translation.)
+# continues all of them. It is given here; follow it once from top to bottom. By hand, on the tree, with width 2:
+#
+# | words | kept, with their probabilities | dropped |
+# |---|---|---|
+# | 1 | a 0.60, one 0.40 | |
+# | 2 | one whale 0.36, a cat 0.24 | a dog 0.21, a bird 0.15, one cat 0.04 |
+# | 3 | one whale sang 0.324, a cat sat 0.144 | a cat ran 0.096, one whale ran 0.036 |
 #
 # Long sentences multiply more probabilities, and so look worse than short ones. Wu et al. (2016) divide the
-# log-probability by a power of the length; by that score the ends are compared.
+# log-probability by a power of the length, $((5 + n) / 6)^\alpha$; by that score the ends are compared.
 
 # %%
 #| export
@@ -588,6 +612,16 @@ for width in (1, 2, 3):
 # Width 1 is greedy. Width 2 finds the likeliest here. No width short of trying everything is sure to. A wider beam may
 # even end with a worse sentence: a beginning that looks better for a while can push out the one that ends better. So
 # ours searches with width 1 as well, and returns what scores best.
+#
+# And the length? **Predict** at which α six words with probability 0.20 overtake two words with 0.30.
+
+# %%
+for alpha in (0.0, 0.6, 1.0):
+    score = {n: float(np.log(p) / ((5 + n) / 6) ** alpha) for n, p in ((2, 0.30), (6, 0.20))}
+    print(f"alpha {alpha}: two words {score[2]:.3f}, six words {score[6]:.3f}")
+
+# %% [markdown]
+# A larger α favors longer sentences. 0.6 is the paper's choice.
 #
 # ## 5. What you built, on something real
 #
@@ -657,9 +691,11 @@ fitted = fit(*teacher_forcing_pair(tgt))                # once more, so that thi
 with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, "numbers.npz")
     Transformer(config, fitted).save(path)
-    print(f"{path.stat().st_size / 1e6:.1f} MB")
     translator = Transformer.load(path)
-for text in ("sixty four", "ninety nine"):
+    with np.load(path) as file:
+        print(f"{path.stat().st_size / 1e6:.1f} MB:", *file.files[:4], "...")
+print("the same logits:", np.array_equal(translator(src, tgt), model(src, tgt)))
+for text in (in_english(int(n)) for n in numbers[kept_out][:2]):
     source = english.encode([text])
     ids, scores = translator.beam_search(source)
     print(text, "->", german.decode(translator.greedy_decode(source))[0], "| beam:", german.decode(ids)[0])
@@ -689,9 +725,8 @@ print("ln 37000 =", np.log(37000).round(2))
 # The first loss is near ln 37,000, and a little above it, as it should be.
 #
 # 63.1 million. The paper's table 3 says 65 million; it does not say how they were counted, nor the exact size of the
-# vocabulary. **Your code is that model.** What it lacks is what it would have to be trained on, and what computes the
-# direction in which 63 million numbers have to move to make one number, the loss, a little smaller. That is the next
-# chapter.
+# vocabulary. **Your code is that model.** What it lacks is training: texts, and something that tells for each of 63
+# million numbers whether the loss falls when it grows. That something is the next chapter.
 #
 # ### Test yourself
 #
@@ -717,8 +752,8 @@ print("ln 37000 =", np.log(37000).round(2))
 #
 # ### Where to read on
 #
-# - Vaswani et al., "Attention is all you need", 2017: you can now read all of it. Table 3 has the sizes, section 5 the
-#   training.
+# - Vaswani et al., "Attention is all you need", 2017: you can now read sections 3 and 6.1. Table 3 has the sizes;
+#   section 5, the training, comes with chapter 10.
 # - Wu et al., "Google's neural machine translation system", 2016, section 7: beam search with a length penalty.
 # - Press and Wolf, "Using the output embedding to improve language models", 2017: tied tables.
 #

@@ -431,7 +431,7 @@ def test_bad_input_is_an_error_that_says_what_is_wrong_before_any_work(call, mes
      "W_1 must have shape (4, n_out), a row for each input; got (3, 6)"),
     (lambda: block(rate=1.0), "rate must be at least 0 and below 1; got 1.0"),
     (lambda: block(attention=init_block(RNG, 4, 2, 6)["attention"] | {"W_O": np.ones((4, 1))}),
-     "W_O must have 4 columns, as x has, to be added to it; got shape (4, 1)"),
+     "W_O of attention must have 4 columns, as x has, to be added to it; got shape (4, 1)"),
     (lambda: block(feed_forward=init_feed_forward(RNG, 4, 6) | {"W_2": np.ones((6, 1)), "b_2": np.zeros(1)}),
      "W_2 must have 4 columns, as x has, to be added to it; got shape (6, 1)"),
     (lambda: transformer_block(X, {"attention": {}, "norm_1": {}, "norm_2": {}}, 2),

@@ -264,6 +264,22 @@ def test_a_cell_that_did_not_run_through_is_told_on_the_card(course):
     assert "softmax is no longer your function" in printed
 
 
+def test_a_lambda_takes_the_place_of_a_cell_that_did_not_run_through(course):
+    powers = "def powers(x, axis):\n    return np.exp(x - x.max(axis, keepdims=True))"
+    one_line = "softmax = lambda x, axis=-1: powers(x, axis) / np.sum(powers(x, axis), axis, keepdims=True)"
+    printed = run(course, ONE, "import numpy as np", powers, "def softmax(x):\n    return x", one_line,
+                  "check(softmax)")
+    assert "did not run through" not in printed and "Saved to" in printed
+
+
+def test_an_answer_that_calls_one_that_has_not_passed_is_told_to_look_there_first(course):
+    wrong = "def softmax(x, axis=-1):\n    return np.exp(x)"
+    leaning = "def log_softmax(x, axis=-1):\n    return np.log(softmax(x, axis))"
+    line = "It calls `softmax`, which has not passed its own check yet: look there first."
+    assert line in run(course, ONE, "import numpy as np", wrong, leaning, "check(log_softmax)")
+    assert line not in run(course, ONE, "import numpy as np", SOFTMAX, "check(softmax)", leaning, "check(log_softmax)")
+
+
 @pytest.mark.parametrize("text, words", [
     (b"def softmax(x, axis=-1:\n", "it is not Python"),
     (b"# softmax: exercise 1.1 of ScratchFormer 0.1.0\nimport numpy as np\n\n\ndef soft", "it is not Python"),

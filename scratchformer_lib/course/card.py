@@ -31,8 +31,9 @@ class Card:
         chip = f"<span style='background:{color};color:#fff;border-radius:3px;padding:1px 7px;font-size:85%;" \
                f"margin-right:8px'>{self.kind}</span>" if self.kind != "note" else ""
         body = "".join(f"<p style='margin:5px 0'>{rich(line)}</p>" for line in self.lines)
-        folded = "".join(f"<details style='margin:5px 0'><summary>{rich(title)}</summary><pre style='margin:5px 0'>"
-                         f"{html.escape(text)}</pre></details>" for title, text in self.folded)
+        folded = "".join(f"<details style='margin:5px 0'><summary>{rich(title)}</summary>"
+                         f"<pre style='margin:5px 0;white-space:pre;overflow:auto'>{html.escape(text)}</pre></details>"
+                         for title, text in self.folded)
         return (f"<div style='border-left:5px solid {color};padding:6px 14px;margin:2px 0;line-height:1.45;"
                 f"max-width:760px'><div>{chip}<b>{rich(self.title)}</b></div>{body}{self.drawing}{folded}</div>")
 

@@ -1,4 +1,5 @@
 """check and solution: an answer in, a card out."""
+import ast
 import inspect
 import re
 
@@ -27,6 +28,8 @@ def check(f):
     shown.lines = [*learner.older_than_its_cell(asked.name, f), *shown.lines]
     if found.outcome == PASSED:
         shown.lines += learner.save(asked, f)
+    else:
+        shown.lines += learner.leans_on_unsolved(asked, f)
     card.show(shown)
     if found.outcome != PASSED:
         raise NotPassed(f"{asked.name}: {found.outcome}")
@@ -85,7 +88,7 @@ def card_of(found, f):
                         [f"It calls the function of exercise {found.missing}, which is still to be written."])
         return Card(NOT_ATTEMPTED, f"{name}: still to be written", [
             f"Replace the line `raise NotImplementedError(\"Exercise {found.exercise.number}\")` by your answer, "
-            "run that cell, then this one."])
+            "run that cell, then this one. (If your answer stands there, it comes to that line all the same.)"])
     lines = [f"Case {found.position} of {found.n_cases}, {case.title}: {call_text(found)}"]
     if found.outcome == CRASHED:
         lines += crash_lines(found, f)
@@ -179,16 +182,24 @@ def in_code(value):
 
 
 def input_text(found):
-    """The case as code to paste into a cell; nothing where it is too big to read."""
-    names = exercise.parameter_names(found.exercise.reference, found.case)
+    """The case as code to paste into a cell; nothing where it is too big to read, or holds what cannot be written."""
+    names, call = exercise.parameter_names(found.exercise.reference, found.case), call_text(found).strip("`")
     arrays = {name: value for name, value in zip(names, [*found.case.args, *found.case.options.values()], strict=True)
               if isinstance(value, np.ndarray)}
-    if not arrays or sum(a.size for a in arrays.values()) > 60:
+    if not arrays or sum(a.size for a in arrays.values()) > 60 or any_unwritten(call, set(names) - set(arrays)):
         return ""
     with np.printoptions(precision=17, linewidth=110, suppress=True):
         text = [f"{name} = np.{np.array_repr(a)}".replace("dtype=", "dtype=np.") for name, a in arrays.items()]
     text = [re.sub(r"\b(inf|nan)\b", r"np.\1", line) for line in text]
-    return "\n".join([*text, call_text(found).strip("`")])
+    return "\n".join([*text, call])
+
+
+def any_unwritten(call, names):
+    """Whether a call stands for one of its arguments by its name alone."""
+    try:
+        return not names.isdisjoint(node.id for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Name))
+    except SyntaxError:
+        return True
 
 
 def sentence(text):

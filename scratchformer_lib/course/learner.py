@@ -1,5 +1,6 @@
 """The learner's own code: what is solved, where it lives, and whose functions are in use."""
 import atexit
+import inspect
 import os
 import re
 import shutil
@@ -129,9 +130,19 @@ def save(exercise, f):
     return [f"Saved to `{short(path)}`."]
 
 
+def leans_on_unsolved(asked, f):
+    """A line for the card where f calls the reader's answer to another exercise that has not passed its check."""
+    used = {*getattr(inspect.unwrap(f), "__code__", leans_on_unsolved.__code__).co_names} - {asked.name}
+    unsolved = [name for name in checks.exercises(state["chapter"] or "") if name in used and name in namespace()
+                and getattr(namespace()[name], "__module__", "") == "__main__" and name not in saved_files()]
+    return [f"It calls {in_a_row(unsolved)}, which has not passed its own check yet: look there first."
+            ] if unsolved else []
+
+
 def older_than_its_cell(name, f):
     """A line for the card where the last cell that defines f did not run through: what was judged is the one before."""
-    last = next((cell for cell in reversed(executed_cells()) if re.search(rf"^(def|class) {name}\b", cell, re.M)), None)
+    definition = re.compile(rf"^((def|class) {name}\b|{name} *= *lambda\b)", re.M)
+    last = next((cell for cell in reversed(executed_cells()) if definition.search(cell)), None)
     if last is None:
         return []
     try:

@@ -151,7 +151,6 @@ def check_layer(x, params, n_heads, rate, **attentions):
     """The parameters of a layer for x (..., T, D). attentions: by name, what is looked at, and its mask with a name."""
     for name, (memory, mask_name, mask) in attentions.items():
         check_keys(name, params[name], "W_Q", "W_K", "W_V", "W_O")
-        check_sequence("x", x)
         check_multi_head(x, memory, **params[name], n_heads=n_heads)
         if leading(x=x, memory=memory) != x.shape[:-2]:
             raise ValueError(f"memory must fit the axes of x before (T, D), {x.shape[:-2]}; got shape {memory.shape}")

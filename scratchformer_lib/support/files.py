@@ -42,6 +42,7 @@ def load_model(path, kind):
             arrays = {name: archive[name] for name in archive if name != "about"}
             if not all(isinstance(x, np.ndarray) for x in arrays.values()):
                 raise ValueError("not all that it holds are arrays")
+            params = nested(arrays)
         except Exception as error:      # what is damaged may fail in any way
             raise ValueError(f"{path} must be a model that this library saved; it is something else, or damaged "
                              f"({type(error).__name__})") from error
@@ -50,7 +51,7 @@ def load_model(path, kind):
                          "library wrote")
     if found != kind:
         raise ValueError(f"{path} must hold a {kind}; it holds a {found}")
-    return config, nested(arrays)
+    return config, params
 
 
 def flat(params, path=""):

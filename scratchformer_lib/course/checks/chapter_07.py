@@ -13,6 +13,7 @@ from ...block import dropout, feed_forward, gelu, layer_norm, relu
 from ...decoder import decoder, decoder_layer
 from ...encoder import layers_of, record_of
 from ...multi_head import multi_head_attention
+from ...softmax import softmax
 from ..answers.chapter_07 import cross_attention_inputs, future_leak
 from ..exercise import Case, Difference, Exercise, compare, describe
 from . import chapter_06
@@ -62,6 +63,12 @@ NOT_ONE_ARRAY = ("The three do not fit into one array: there are T queries, but 
                  "`q, k, v`.")
 NO_MATRICES = ("The sequences come back as they are. Each role has a matrix: what is asked is `target @ W_Q`, and so "
                "on.")
+VALUES_OF_KEYS = ("The values are made of the keys. They are made of the source itself, as the keys are: `source @ "
+                  "W_V`.")
+SEQUENCE_ADDED = ("The sequence is added to what the matrix makes of it. Queries, keys and values are the products "
+                  "alone; the sum with x belongs to the layer.")
+KEYS_TURNED = ("The keys lie on their side, (..., d_k, S). Attention turns them itself when it makes the scores: a row "
+               "for each word of the source.")
 READS_ONLY_THE_SOURCE = ("Keys and values come from both sequences. Only the source is read here; among themselves, "
                          "the target's words look in self-attention.")
 
@@ -89,6 +96,8 @@ wrong_products("The queries come from the source, and so do the values. Whoever 
 wrong_products(K_AND_V, "tQ sV sK")
 wrong_products("The matrices of queries and keys have changed places: `W_Q` makes queries, `W_K` keys.", "tK sQ sV")
 wrong_products(IN_THIS_ORDER, "sK tQ sV", "sK sV tQ", "sV sK tQ", "sV tQ sK")
+wrong_products("The three stand in another order, and the values come from the target. The queries come first, then "
+               "the keys, then the values, which the source hands over.", "sK tQ tV")
 wrong_products(OWN_MATRIX, "tQ sQ sV", "tQ sQ sQ", "tQ sK sK", "tQ sV sV", "tK sK sV")
 wrong_products(THREE_THINGS, "tQ sK", "sK sV", "tQ")
 
@@ -125,10 +134,14 @@ def divided_by_the_root(target, source, W_Q, W_K, W_V):
     return target @ W_Q / math.sqrt(W_Q.shape[1]), source @ W_K, source @ W_V
 
 
-@CROSS_ATTENTION_INPUTS.mistake("The keys lie on their side, (..., d_k, S). Attention turns them itself when it makes "
-                                "the scores: a row for each word of the source.")
+@CROSS_ATTENTION_INPUTS.mistake(KEYS_TURNED)
 def keys_turned(target, source, W_Q, W_K, W_V):
     return target @ W_Q, np.swapaxes(source @ W_K, -1, -2), source @ W_V
+
+
+@CROSS_ATTENTION_INPUTS.mistake(KEYS_TURNED)
+def keys_turned_by_T(target, source, W_Q, W_K, W_V):
+    return target @ W_Q, (source @ W_K).T, source @ W_V
 
 
 @CROSS_ATTENTION_INPUTS.mistake(NOT_ATTENTION)
@@ -188,23 +201,47 @@ def both_are_read_target_first(target, source, W_Q, W_K, W_V):
     return target @ W_Q, both @ W_K, both @ W_V
 
 
-@CROSS_ATTENTION_INPUTS.mistake("The keys were written into the name `source`, and the values are then made of the "
-                                "keys. Give each result a name of its own.")
+@CROSS_ATTENTION_INPUTS.mistake(VALUES_OF_KEYS)
 def source_overwritten(target, source, W_Q, W_K, W_V):
     q = target @ W_Q
     source = k = source @ W_K
     return q, k, source @ W_V
 
 
-@CROSS_ATTENTION_INPUTS.mistake("The values are made of the keys. They are made of the source itself, as the keys are: "
-                                "`source @ W_V`.")
+@CROSS_ATTENTION_INPUTS.mistake(VALUES_OF_KEYS)
 def values_of_keys(target, source, W_Q, W_K, W_V):
     k = source @ W_K
     return target @ W_Q, k, k @ W_V.T
 
 
-@CROSS_ATTENTION_INPUTS.mistake("The sequence is added to what the matrix makes of it. Queries, keys and values are "
-                                "the products alone; the sum with x belongs to the layer.")
+@CROSS_ATTENTION_INPUTS.mistake("The values are the source as it is. They have a matrix as well: `source @ W_V`.")
+def source_for_values(target, source, W_Q, W_K, W_V):
+    return target @ W_Q, source @ W_K, source
+
+
+@CROSS_ATTENTION_INPUTS.mistake("There is a softmax too many. Attention has one, over the scores; q, k and v are the "
+                                "products as they are.")
+def softmax_of_the_queries(target, source, W_Q, W_K, W_V):
+    return softmax(target @ W_Q), source @ W_K, source @ W_V
+
+
+@CROSS_ATTENTION_INPUTS.mistake("Where there are axes in front, einsum needs three dots for them: "
+                                "`np.einsum(\"...td,dk->...tk\", target, W_Q)`.")
+def einsum_without_dots(target, source, W_Q, W_K, W_V):
+    return tuple(np.einsum("td,dk->tk", x, W) for x, W in ((target, W_Q), (source, W_K), (source, W_V)))
+
+
+@CROSS_ATTENTION_INPUTS.mistake(SEQUENCE_ADDED)
+def with_the_target_added(target, source, W_Q, W_K, W_V):
+    return target + target @ W_Q, source @ W_K, source @ W_V
+
+
+@CROSS_ATTENTION_INPUTS.mistake(SEQUENCE_ADDED)
+def with_the_source_added(target, source, W_Q, W_K, W_V):
+    return target @ W_Q, source + source @ W_K, source + source @ W_V
+
+
+@CROSS_ATTENTION_INPUTS.mistake(SEQUENCE_ADDED)
 def with_the_sequence_added(target, source, W_Q, W_K, W_V):
     return target + target @ W_Q, source + source @ W_K, source + source @ W_V
 
@@ -251,7 +288,6 @@ def word_by_word(target, source, W_Q, W_K, W_V):
 # ---- decoder_layer ------------------------------------------------------------------------------------------------
 
 ALL_PARTS = ("self_attention", "cross_attention", "feed_forward")
-ONLY_CROSS_ATTENTION = "training at rate 0.5, pre-norm; self-attention and the feed-forward add 0"
 
 
 def layer_parameters(*sizes, **options):
@@ -270,11 +306,25 @@ def layer_drawn_once(D, n_heads, d_k, d_v, F, seed, dtype=np.float64, D_memory=N
             "norm_2": block["norm_2"], "feed_forward": block["feed_forward"], "norm_3": more["norm_1"]}
 
 
-def silenced(params, *parts):
-    """The same parameters, but these parts add nothing: their last matrix and its bias are 0."""
-    last = ("W_O", "W_2", "b_2")
-    return Params(params | {part: {name: 0 * W if name in last else W for name, W in params[part].items()}
-                            for part in parts})
+def apart(params):
+    """The same parameters, but each part adds to two columns of its own, and none to the rest. The norms stretch and
+    shift all columns alike."""
+    new = {part: {name: W.copy() for name, W in matrices.items()} for part, matrices in params.items()}
+    for i, part in enumerate(ALL_PARTS):
+        for name in ("W_O", "W_2", "b_2"):
+            if name in new[part]:
+                new[part][name][..., [j for j in range(new[part][name].shape[-1]) if j // 2 != i]] = 0
+        new[f"norm_{i + 1}"] = {"gamma": np.full(8, 1.5 - 0.3 * i), "beta": np.full(8, 0.1 * i - 0.2)}
+    return Params(new)
+
+
+def training_arguments():
+    return normal(12, 8, seed=13), normal(3, 8, seed=14), apart(layer_parameters(8, 2, 2, 2, 5, seed=700)), 2
+
+
+@functools.cache
+def without_dropout(pre_norm):
+    return decoder_layer(*training_arguments(), pre_norm=pre_norm)
 
 
 def masks():
@@ -287,7 +337,6 @@ def decoder_layer_inputs():
     small, large = layer_parameters(4, 2, 2, 2, 5, seed=100), layer_parameters(6, 3, 2, 2, 8, seed=200)
     free = layer_parameters(5, 2, 3, 4, 7, seed=400, D_memory=6)
     in_float32 = layer_parameters(6, 2, 3, 3, 9, seed=600, dtype=np.float32)
-    silent, only_cross = silenced(small, *ALL_PARTS), silenced(small, "self_attention", "feed_forward")
     recorded = {"x": "B T D", "record": {"self_attention": "B H T T", "cross_attention": "B H T S"}}
     some = {"memory_mask": np.array([[1, 0, 1], [1, 1, 0], [0, 1, 0], [1, 1, 1]], dtype=bool)}
     return [
@@ -306,32 +355,68 @@ def decoder_layer_inputs():
         Case("float32, transposed views",
              (normal(6, 3, 2, seed=11, dtype=np.float32).T, normal(6, 4, 2, seed=12, dtype=np.float32).T, in_float32,
               2), {"activation": relu}, axes="B T D"),
-        Case("training at rate 0.5, all three parts add 0", (normal(3, 4, seed=13), normal(5, 4, seed=14), silent, 2),
-             {"rate": 0.5, "rng": Seed(1)}, axes="T D"),
-        Case(ONLY_CROSS_ATTENTION, (normal(20, 4, seed=15), normal(3, 4, seed=16), only_cross, 2),
-             {"pre_norm": True, "rate": 0.5, "rng": Seed(2)}, axes="T D"),
+        Case("training at rate 0.5; each part adds to two columns of its own", training_arguments(),
+             {"pre_norm": False, "rate": 0.5, "rng": Seed(1)}, axes="T D"),
+        Case("training at rate 0.5, pre-norm; each part adds to two columns of its own", training_arguments(),
+             {"pre_norm": True, "rate": 0.5, "rng": Seed(1)}, axes="T D"),
     ]
 
 
+class Times(dict):
+    """What the numbers that parts add come back times: {"times": those of parts that are not right}. It is the same
+    however the reader's own dropout draws. by_part: of each part, in words."""
+    by_part = None
+
+
 def run_layer(f, case):
-    """f's x, with its record if one was given. Where cross-attention alone adds something: what its numbers come back
-    times, which is the same however the reader's own dropout draws."""
-    x, y = case.args[0], run_encoder(f, case)
-    if case.title != ONLY_CROSS_ATTENTION or not fits(y, x):
+    """f's x, with its record if one was given. Where f trains: what the numbers that parts add come back times; or, if
+    it is wrong without dropout already, its x without."""
+    if "rng" not in case.options:
+        return run_encoder(f, case)
+    x = f(*case.args, pre_norm=case.options["pre_norm"])
+    if compare(without_dropout(case.options["pre_norm"]), x) is not None:
+        return x
+    y = run_encoder(f, case)
+    if not fits(y, x):
         return y
-    added = decoder_layer(*case.args, pre_norm=True) - x
-    return {"times": sorted({round(float(t), 6) + 0.0 for t in ((y - x) / added).ravel()})}
+    by_part = dict(zip(CALLED, times_added(y, case), strict=True))
+    seen = Times(times=sorted(set(by_part.values()) - {"0, 2"}))
+    seen.by_part = by_part
+    return seen
+
+
+def times_added(y, case):
+    """For each part, what the numbers that it adds come back times, in words: "0, 2". What was added is read off y, for
+    each part has two columns of its own. In post-norm, y is stretched and shifted row by row: the last two columns, to
+    which nobody adds, tell how."""
+    x, memory, params, n_heads = case.args
+    pre_norm = case.options["pre_norm"]
+    for i, part in enumerate(ALL_PARTS):
+        norm = functools.partial(layer_norm, **params[f"norm_{i + 1}"])
+        look = norm(x) if pre_norm else x
+        if part == "feed_forward":
+            brought = feed_forward(look, **params[part], activation=gelu)
+        else:
+            seen = memory if part == "cross_attention" else look
+            brought = multi_head_attention(look, seen, **params[part], n_heads=n_heads)[0]
+        columns, (a, b) = slice(2 * i, 2 * i + 2), x.T[-2:, :, None]
+        stretch = 1 if pre_norm else (y[:, -2:-1] - y[:, -1:]) / (a - b)
+        total = x.copy()
+        total[:, columns] = a + (y[:, columns] - y[:, -2:-1]) / stretch
+        times = np.unique(((total - x)[:, columns] / brought[:, columns]).round(4) + 0.0)
+        yield ", ".join(f"{t:.4g}" for t in times) if len(times) < 4 else "various numbers"
+        x = total if pre_norm else norm(total)
 
 
 def judge_layer(case, output):
-    if case.title != ONLY_CROSS_ATTENTION:
+    if "rng" not in case.options:
         return DECODER_LAYER.compare_with_reference(case, output)
-    if not isinstance(output, dict):
-        return compare(decoder_layer(*case.args, pre_norm=True), output, case.axes)
-    if output["times"] != [0, 2]:
-        times = ", ".join(f"{t:.4g}" for t in output["times"][:4]) + (", ..." if len(output["times"]) > 4 else "")
-        return Difference("what cross-attention adds should come back times 0 or times 2, for dropout drops half of it "
-                          f"and doubles the rest; yours comes back times {times}")
+    if not isinstance(output, Times):
+        return compare(without_dropout(case.options["pre_norm"]), output, case.axes)
+    if output["times"]:
+        part, times = next((part, times) for part, times in output.by_part.items() if times != "0, 2")
+        return Difference(f"what {part} adds should come back times 0 or times 2, for dropout drops half of it and "
+                          f"doubles the rest; yours comes back times {times}")
     return None
 
 
@@ -363,7 +448,8 @@ def with_parts(lines):
             part.__qualname__ = f"decoder_layer.<locals>.{part.__name__}"
         return lines(x, SimpleNamespace(
             input=x, memory=memory, params=params, n_heads=n_heads, mask=mask, memory_mask=memory_mask,
-            pre_norm=pre_norm, rate=rate, rng=rng, record=record, attend=attend, think=think, norm=norm,
+            pre_norm=pre_norm, activation=activation, rate=rate, rng=rng, record=record,
+            attend=attend, think=think, norm=norm,
             look=lambda x: attend(x, x, "self_attention", mask),
             read=lambda x: attend(x, memory, "cross_attention", memory_mask)))
     return layer
@@ -415,14 +501,14 @@ def wrong_step(sentence, of_one="", forms=EACH, places=(0, 1, 2)):
     return register
 
 
-def wrong_parts(sentence, *parts):
+def wrong_parts(sentence, *parts, forms=BOTH):
     """Register other parts, or another order of them, as a mistake: "213 123" has parts 2, 1, 3 with norms 1, 2, 3."""
     for digits in parts:
         order = [(PARTS[int(part) - 1][0], f"norm_{norm}") for part, norm in zip(*digits.split(), strict=True)]
 
-        @wrong_lines(sentence, forms=BOTH)
+        @wrong_lines(sentence, forms)
         def with_other_parts(x, g, order=order):
-            return right(x, g, order)
+            return right(x, g, order, len(order) * (step,))
 
 
 def wrong_attention(sentence, forms=BOTH, **calls):
@@ -590,10 +676,15 @@ wrong_parts("x looks at itself twice, and never at `memory`. The second time it 
 wrong_parts("x reads `memory` twice, and never looks at itself. The first time it is `attend(x, x, \"self_attention\", "
             "mask)`.", "223 123")
 wrong_parts("`think` is never called: an attention runs twice. The third part is the feed-forward.", "122 123")
+wrong_parts("Cross-attention is missing, or what it brings is not kept, as in `x = x + ...`.", "13 12", forms=EACH)
 wrong_parts("One norm serves for all three parts. Each part has its own: \"norm_1\", \"norm_2\" and \"norm_3\", in "
-            "this order.", "123 111")
+            "this order.", "123 111", forms=EACH)
 wrong_parts("\"norm_3\" is never used: there are three norms, one more than in the block. It goes with the "
-            "feed-forward.", "123 112", "123 122")
+            "feed-forward.", "123 112", "123 122", forms=EACH)
+wrong_parts("\"norm_2\" is never used, and another norm serves for two parts. It goes with cross-attention.",
+            "123 113", "123 133", forms=EACH)
+wrong_parts("\"norm_1\" is never used, and another norm serves for two parts. It goes with self-attention.",
+            "123 223", forms=EACH)
 wrong_parts("The norms stand in another order: \"norm_1\" goes with self-attention, \"norm_2\" with cross-attention, "
             "\"norm_3\" with the feed-forward.", "123 132", "123 213")
 
@@ -612,9 +703,10 @@ LOOKS_AT_MEMORY = ("In self-attention x looks at `memory`. There it looks at its
 
 wrong_attention(ASKS_AND_IS_ASKED, read=lambda x, g: g.attend(g.memory, x, "cross_attention", g.memory_mask))
 wrong_attention(ASKS_AND_IS_ASKED, read=lambda x, g: g.attend(g.memory, g.memory, "cross_attention", g.memory_mask))
-wrong_attention("In cross-attention x looks at itself again. There it looks at `memory`: `attend(x, memory, "
-                "\"cross_attention\", memory_mask)`.", forms=ALL,
-                read=lambda x, g: g.attend(x, x, "cross_attention", g.memory_mask))
+for name in ("memory_mask", "mask"):
+    wrong_attention("In cross-attention x looks at itself again. There it looks at `memory`: `attend(x, memory, "
+                    "\"cross_attention\", memory_mask)`.", forms=ALL,
+                    read=lambda x, g, name=name: g.attend(x, x, "cross_attention", getattr(g, name)))
 wrong_attention(LOOKS_AT_MEMORY, look=lambda x, g: g.attend(x, g.memory, "self_attention", g.mask))
 wrong_attention(PARAMETERS_EXCHANGED, read=lambda x, g: g.attend(x, g.memory, "self_attention", g.memory_mask))
 wrong_attention(PARAMETERS_EXCHANGED, look=lambda x, g: g.attend(x, x, "cross_attention", g.mask))
@@ -665,12 +757,25 @@ for name in ("norm_1", "norm_3"):
             x, g.norm(g.memory, name), "cross_attention", g.memory_mask)))
 
 
-@wrong_lines("Cross-attention asks with the x that was normalized for self-attention. By now x has gained: normalize "
-             "it anew, with \"norm_2\".", forms=["pre"])
-def normalized_once(x, g):
-    y = g.norm(x, "norm_1")
-    x = right(x, g, PARTS[:1], (step,)) + g.read(y)
-    return right(x, g, PARTS[2:], (step,))
+def normalized_before(asked=0, anew=False, thinks=None):
+    """Pre-norm lines in which cross-attention asks with the x that was normalized for part `asked`, and `think` gets
+    that of part `thinks`, perhaps normalized once more; None: as it should be."""
+    def lines(x, g):
+        h = [g.norm(x, "norm_1")]
+        x = x + g.look(h[0])
+        for part, name, stale in ((g.read, "norm_2", asked), (g.think, "norm_3", thinks)):
+            h += [g.norm(x, name) if stale is None else g.norm(h[stale], name) if anew else h[stale]]
+            x = x + part(h[-1])
+        return x
+    return lines
+
+
+for asked, thinks in ((0, None), (None, 0), (0, 0), (None, 1), (0, 1)):
+    for anew in (False, True):
+        if anew or (asked, thinks) != (0, 1):           # h[1] is h[0] then
+            wrong_lines("A normalized x goes into a second part. It was made before the first one added anything: "
+                        "normalize the sum so far, for each part anew.", forms=["pre"])(
+                normalized_before(asked, anew, thinks))
 
 
 @wrong_lines("What cross-attention brings is added to `memory`. It is added to x, which asked.", forms=BOTH)
@@ -679,25 +784,56 @@ def added_to_memory(x, g):
     return g.memory + g.read(g.norm(x, "norm_2") if g.pre_norm else x)
 
 
-@wrong_lines("You drop numbers once more: `attend` and `think` do it already, on what they bring.", forms=BOTH)
+@wrong_lines("You drop numbers a second time: `attend` and `think` have dropped already.", forms=ALL)
 def dropped_twice(x, g):
     def again(part):
         return lambda x: dropout(part(x), g.rate, g.rng)
     return right(x, but(g, look=again(g.look), read=again(g.read), think=again(g.think)))
 
 
-@wrong_step("You drop numbers of the sum, and with them x itself. Only what a part brings is dropped, and `attend` and "
-            "`think` do that already.", forms=BOTH)
+@wrong_lines("What a part brings is not dropped while training. `attend` and `think` take care of that: call these, "
+             "instead of `multi_head_attention` and `feed_forward`.", forms=ALL)
+def never_dropped(x, g):
+    return right(x, but(g, think=functools.partial(feed_forward, **g.params["feed_forward"], activation=g.activation)))
+
+
+DROPPED_ELSEWHERE = ("You drop numbers of the sums, or of what goes into a part. Only what a part brings is dropped, "
+                     "and `attend` and `think` do that already.")
+
+
+@wrong_step(DROPPED_ELSEWHERE, forms=ALL)
 def sums_dropped(x, part, name, g):
     if g.pre_norm:
         return dropout(step(x, part, name, g), g.rate, g.rng)
     return g.norm(dropout(x + part(x), g.rate, g.rng), name)
 
 
-@wrong_lines("You drop numbers of what the norms return. Only what a part brings is dropped, and `attend` and `think` "
-             "do that already.", forms=BOTH)
+@wrong_lines(DROPPED_ELSEWHERE, forms=ALL)
 def norms_dropped(x, g):
     return right(x, but(g, norm=lambda x, name: dropout(g.norm(x, name), g.rate, g.rng)))
+
+
+@wrong_lines(DROPPED_ELSEWHERE, forms=["post"])
+def last_sum_dropped(x, g):
+    x = right(x, g, PARTS[:2], 2 * (step,))
+    return g.norm(dropout(x + g.think(x), g.rate, g.rng), "norm_3")
+
+
+def by_feed_forward(x, g, drops):
+    y = feed_forward(x, **g.params["feed_forward"])
+    return dropout(y, g.rate, g.rng) if drops else y
+
+
+for drops in (True, False):
+    wrong_attention("You call `feed_forward` yourself, and it bends with gelu whatever the caller says. `think` hands "
+                    "on `activation`, and drops numbers while training.", forms=ALL,
+                    think=functools.partial(by_feed_forward, drops=drops))
+
+for last in (["norm_1"], ["norm_3"], ["norm_1", "norm_2", "norm_3"]):
+    @wrong_lines("All three parts stand in one sum, which is normalized at its end. Each part has a sum and a norm of "
+                 "its own, and the next part gets what comes out of it.", forms=["post"])
+    def one_sum_for_all(x, g, last=last):
+        return functools.reduce(g.norm, last, x + g.look(x) + g.read(x) + g.think(x))
 
 
 FOUR_THINGS = ("`attend` takes four things, in this order: who asks, who is asked, the name of the part, the mask. "
@@ -726,6 +862,8 @@ for sentence, call in (
         (NORM_NAME, lambda x, g: g.norm(x, norm_1)),                                            # noqa: F821
         (ARRAY_FOR_NAME, lambda x, g: g.norm("norm_1", x)),
         (PARAMETERS_FOR_NAME, lambda x, g: g.norm(x, g.params["norm_1"])),
+        ("You call `layer_norm` yourself. The helper `norm` finds gamma and beta by their name: `norm(x, \"norm_1\")`.",
+         lambda x, g: layer_norm(x, "norm_1")),
         ("`think` takes x alone.", lambda x, g: g.think(x, g.params["feed_forward"]))):
     @wrong_lines(sentence, forms=BOTH)
     def wrong_call(x, g, call=call):
@@ -736,8 +874,10 @@ def multi_head_itself(x, memory, part, mask, g):
     return multi_head_attention(x, memory, **g.params[part], n_heads=g.n_heads, mask=mask)[0]
 
 
-wrong_attention(CALL_ATTEND, look=lambda x, g: multi_head_itself(x, x, "self_attention", g.mask, g),
-                read=lambda x, g: multi_head_itself(x, g.memory, "cross_attention", g.memory_mask, g))
+CALLS = {"look": lambda x, g: multi_head_itself(x, x, "self_attention", g.mask, g),
+         "read": lambda x, g: multi_head_itself(x, g.memory, "cross_attention", g.memory_mask, g)}
+for calls in (CALLS, {"look": CALLS["look"]}, {"read": CALLS["read"]}):
+    wrong_attention(CALL_ATTEND, forms=ALL, **calls)
 wrong_attention("`attend` returns the output alone: `[0]` takes its first row, or the first item of the batch. Leave "
                 "`[0]` away.", look=lambda x, g: g.look(x)[0], read=lambda x, g: g.read(x)[0])
 
@@ -829,6 +969,9 @@ def stack_of(n_layers, D, n_heads, d, F, seed, dtype=np.float64, D_memory=None):
                    for i in range(n_layers)})
 
 
+WITHOUT_RNG = "rate 0.5 without rng: nothing is dropped"
+
+
 def decoder_inputs():
     two, three = stack_of(2, 4, 2, 2, 5, seed=1000), stack_of(3, 6, 3, 2, 8, seed=2000)
     in_float32 = stack_of(2, 6, 3, 2, 7, seed=3000, dtype=np.float32, D_memory=5)
@@ -837,6 +980,7 @@ def decoder_inputs():
         ((two, 4, 1500, np.float64), (three, 6, 2500, np.float64), (in_float32, 6, 3500, np.float32)))
     of_layer = {"self_attention": "B H T T", "cross_attention": "B H T S"}
     recorded = {"x": "B T D", "record": dict.fromkeys(three, of_layer)}
+    ten = Params(stack_of(10, 3, 1, 1, 1, seed=4000) | final_norm(3, 5500))
     ends = {"pre_norm": True, **ALL_DROPPED}
     return [
         Case("two layers, post-norm; T=3, S=5, D=4, H=2", (normal(3, 4, seed=1), normal(5, 4, seed=2), two, 2),
@@ -855,8 +999,9 @@ def decoder_inputs():
         Case("float32, pre-norm, transposed views, a memory of shorter vectors",
              (normal(6, 3, 2, seed=11, dtype=np.float32).T, normal(5, 4, 2, seed=12, dtype=np.float32).T, in_float32,
               3), {"pre_norm": True}, axes="B T D"),
-        Case("rate 0.5 without rng: nothing is dropped", (normal(3, 4, seed=13), normal(5, 4, seed=14), two, 2),
-             {"rate": 0.5}, axes="T D"),
+        Case("ten layers, pre-norm; T=1, S=1, D=3, H=1", (normal(1, 3, seed=19), normal(1, 3, seed=20), ten, 1),
+             {"pre_norm": True}, axes="T D"),
+        Case(WITHOUT_RNG, (normal(3, 4, seed=13), normal(5, 4, seed=14), two, 2), {"rate": 0.5}, axes="T D"),
         Case("training at a rate so close to 1 that all that layers add is dropped",
              (normal(3, 4, seed=15), normal(5, 4, seed=16), two, 2), dict(ALL_DROPPED), axes="T D"),
         Case("training at a rate so close to 1 that all that layers add is dropped, pre-norm",
@@ -864,7 +1009,22 @@ def decoder_inputs():
     ]
 
 
-DECODER = Exercise(decoder, decoder_inputs, call=run_encoder)
+def run_decoder(f, case):
+    """f's x, with its record if one was given. Where nothing is to be dropped, but f drops by a generator of its own,
+    this is said in words, which are the same however it draws."""
+    x = run_encoder(f, case)
+    if case.title != WITHOUT_RNG or compare(f(*case.args), x) is None:
+        return x
+    return "other numbers than at rate 0"
+
+
+def judge_decoder(case, output):
+    if isinstance(output, str):
+        return Difference(f"rng is None, so nothing is dropped whatever the rate; yours gives {output}")
+    return DECODER.compare_with_reference(case, output)
+
+
+DECODER = Exercise(decoder, decoder_inputs, call=run_decoder, judge=judge_decoder)
 
 
 def with_given(lines):
@@ -897,6 +1057,14 @@ def with_end(lines):
     return stack
 
 
+class InTheLoop(SimpleNamespace):
+    """What is at hand for a layer. Its part of the record is made only where it is asked for."""
+
+    @property
+    def part(self):
+        return record_of(self.record, self.name)
+
+
 def with_call(call):
     """A full decoder: call(g) is what is done for each layer, and makes the next x. g holds the arguments, and what is
     at hand in the loop. The right one is `decoder_layer(*g.given, g.part)`."""
@@ -907,9 +1075,9 @@ def with_call(call):
             return layer_norm(x, **params["norm"]) if pre_norm else x
 
         for name, layer in layers_of(params):
-            g = SimpleNamespace(x=x, memory=memory, params=params, n_heads=n_heads, mask=mask, memory_mask=memory_mask,
-                                pre_norm=pre_norm, activation=activation, rate=rate, rng=rng, record=record, name=name,
-                                layer=layer, part=record_of(record, name), end=end)
+            g = InTheLoop(x=x, memory=memory, params=params, n_heads=n_heads, mask=mask, memory_mask=memory_mask,
+                          pre_norm=pre_norm, activation=activation, rate=rate, rng=rng, record=record, name=name,
+                          layer=layer, end=end)
             g.start, g.options = (x, memory, layer, n_heads), (pre_norm, activation, rate, rng)
             g.given = (*g.start, mask, memory_mask, *g.options)
             x = call(g)
@@ -919,7 +1087,7 @@ def with_call(call):
 
 def for_the_decoder(sentence):
     """What chapter 06 says about an encoder, as it is for a decoder."""
-    for old, new in (("encoder", "decoder"), ("block", "layer"),
+    for old, new in (("encoder", "decoder"), ("block", "layer"), ("decoder_layer(x, ", "decoder_layer(x, memory, "),
                      ("everybody looks at padding, too", "target words look at those after them")):
         sentence = sentence.replace(old, new)
     return sentence
@@ -977,6 +1145,22 @@ def results_for_memory(x, names, run, end):
     return end(memory)
 
 
+@wrong_stack("Nothing comes back: `return` is missing after the last layer.")
+def nothing_comes_back(x, names, run, end):
+    end(through(x, names, run))
+
+
+for names_in_code in (["layer_1", "layer_2"], ["layer_1", "layer_2", "layer_3"]):
+    @wrong_stack("You name the layers one by one. There may be any number of them: go through `layers_of(params)`.")
+    def named_one_by_one(x, names, run, end, names_in_code=names_in_code):
+        return end(through(x, names_in_code, run))
+
+
+@wrong_stack("`sorted` goes by letters, and puts layer_10 before layer_2. `layers_of` gives the layers in order.")
+def sorted_by_name(x, names, run, end):
+    return end(through(x, sorted(names), run))
+
+
 @wrong_stack("You hand on a triangle of your own. The caller says what may be looked at: hand on `mask`.")
 def own_triangle(x, names, run, end):
     return end(through(x, names, run, mask=causal_mask(x.shape[-2])))
@@ -1008,6 +1192,8 @@ IN_ORDER = ("The arguments stand in another order than `decoder_layer` takes the
             "memory_mask, pre_norm, activation, rate, rng, record. With names it does not matter: `mask=mask`.")
 DECODER_LAYERS = ("The layers of this stack are those of a decoder: `decoder_layer(x, memory, layer, ...)`.")
 MEMORY_LEFT_OUT = "`memory` is missing. `decoder_layer` takes x, then `memory`, then the layer's parameters."
+ONE_PART_FOR_ALL = ("All layers write over each other in the record. Give each its own part: `record_of(record, "
+                    "name)`, with the name that `layers_of` gives.")
 NORMALIZED_MEMORY = ("You normalize `memory`. The encoder ends in a norm of its own; `params[\"norm\"]` is for the x "
                      "that leaves this stack.")
 
@@ -1022,6 +1208,14 @@ def numbered(first):
 
 for sentence, call in (
         (TOLD["one_record_for_all"], lambda g: decoder_layer(*g.given, g.record)),
+        (ONE_PART_FOR_ALL, lambda g: decoder_layer(*g.given, record_of(g.record, "layer"))),
+        (ONE_PART_FOR_ALL, lambda g: decoder_layer(*g.given, record_of(g.record, "layer_1"))),
+        ("`record_of` takes the record, then the name of the layer.",
+         lambda g: decoder_layer(*g.given, record_of(g.name, g.record))),
+        ("`record_of` takes the layer's name, not its parameters: the first of each pair of `layers_of(params)`.",
+         lambda g: decoder_layer(*g.given, record_of(g.record, g.layer))),
+        (TOLD["record_written_into"], lambda g: decoder_layer(*g.given, g.record[g.name])),
+        (TOLD["record_written_into"], lambda g: decoder_layer(*g.given, g.record.get(g.name))),
         (TOLD["record_by_number"], numbered(0)),
         (TOLD["record_by_number"], numbered(1)),
         (TOLD["record_written_into"], lambda g: g.record.__setitem__(g.name, {})),
@@ -1048,10 +1242,13 @@ for sentence, call in (
         (IN_ORDER, lambda g: decoder_layer(g.x, g.layer, g.memory, *g.given[3:], g.part)),
         ("x and memory have changed places: here the source is written, and the target is read. "
          "`decoder_layer(x, memory, ...)`.", lambda g: decoder_layer(g.memory, g.x, *g.given[2:], g.part)),
+        ("`mask` stands at both places. The second is that of `memory_mask`.",
+         lambda g: decoder_layer(*g.start, g.mask, g.mask, *g.options, g.part)),
         (MEMORY_LEFT_OUT, lambda g: decoder_layer(g.x, *g.given[2:], g.part)),
         (MEMORY_LEFT_OUT, lambda g: decoder_layer(g.x, g.layer, g.n_heads)),
         (DECODER_LAYERS, lambda g: encoder_layer(g.x, g.layer, g.n_heads, g.mask)),                  # noqa: F821
         (DECODER_LAYERS, lambda g: transformer_block(g.x, g.layer, g.n_heads, g.mask)),              # noqa: F821
+        (DECODER_LAYERS, lambda g: chapter_06.encoder_layer(g.x, g.layer, *g.given[3:5], *g.options, g.part)),
         (NORMALIZED_MEMORY, lambda g: decoder_layer(g.x, g.end(g.memory), *g.given[2:], g.part))):
     DECODER.mistake(sentence)(with_call(call))
 
@@ -1091,6 +1288,16 @@ def as_many_as_params(x, memory, params, n_heads, mask=None, memory_mask=None, p
     return layer_norm(x, **params["norm"]) if pre_norm else x
 
 
+@DECODER.mistake("The memory grows from layer to layer. It is the same for all of them.")
+def memory_grows(x, memory, params, n_heads, mask=None, memory_mask=None, pre_norm=False, activation=gelu, rate=0.0,
+                 rng=None, record=None):
+    for name, layer in layers_of(params):
+        x = decoder_layer(x, memory, layer, n_heads, mask, memory_mask, pre_norm, activation, rate, rng,
+                          record_of(record, name))
+        memory = np.concatenate([memory, x], axis=-2)
+    return layer_norm(x, **params["norm"]) if pre_norm else x
+
+
 @DECODER.mistake("The record stays empty. Each layer writes its weights into what it gets: hand on `record_of(record, "
                  "name)`. (An empty dict counts as False, so `if record:` leaves it out.)")
 def nothing_recorded(x, memory, params, n_heads, mask=None, memory_mask=None, pre_norm=False, activation=gelu, rate=0.0,
@@ -1121,6 +1328,12 @@ def own_generator(x, memory, params, n_heads, mask=None, memory_mask=None, pre_n
     return decoder(x, memory, params, n_heads, mask, memory_mask, pre_norm, activation, rate, rng, record)
 
 
+@DECODER.mistake(TOLD["own_generator"])
+@with_call
+def own_generator_for_each_layer(g):
+    return decoder_layer(*g.given[:-1], np.random.default_rng(), g.part)
+
+
 @DECODER.mistake(TOLD["made_float64"])
 def made_float64_in_the_stack(x, memory, params, n_heads, mask=None, memory_mask=None, pre_norm=False, activation=gelu,
                               rate=0.0, rng=None, record=None):
@@ -1138,6 +1351,19 @@ def x_and_record(x, memory, params, n_heads, mask=None, memory_mask=None, pre_no
 def x_and_memory(x, memory, params, n_heads, mask=None, memory_mask=None, pre_norm=False, activation=gelu, rate=0.0,
                  rng=None, record=None):
     return decoder(x, memory, params, n_heads, mask, memory_mask, pre_norm, activation, rate, rng, record), memory
+
+
+@DECODER.mistake("`norm` lives inside `decoder_layer`. Here it is `layer_norm` with `params[\"norm\"]`.")
+@with_end
+def norm_of_the_layer(x, params, pre_norm):
+    return norm(x, "norm") if pre_norm else x                                                       # noqa: F821
+
+
+@DECODER.mistake("gamma and beta of the final norm have changed places. With two stars they find theirs: "
+                 "`layer_norm(x, **params[\"norm\"])`.")
+@with_end
+def gamma_and_beta_exchanged(x, params, pre_norm):
+    return layer_norm(x, params["norm"]["beta"], params["norm"]["gamma"]) if pre_norm else x
 
 
 @DECODER.mistake("The final norm works with the last layer's `norm_3`. It has its own: `params[\"norm\"]`.")
@@ -1209,8 +1435,8 @@ class Formula:
     def __init__(self, text):
         self.text, self.f = text, eval(f"lambda x: {text}", {"np": np, "layer_norm": layer_norm})
 
-    def __call__(self, x):
-        return self.f(x)
+    def __call__(self, *args, **options):               # whoever gives more than x is told so by Python, about <lambda>
+        return self.f(*args, **options)
 
     def __repr__(self):
         return f"lambda x: {self.text}"
@@ -1236,8 +1462,12 @@ def causal_attention(x):
     return np.sum(weights * x[..., None, :, :], axis=-2) / np.sum(weights, axis=-2)
 
 
+DRAWN = "the running sum once more: are the random numbers drawn from rng?"
+
+
 def future_leak_inputs():
     normalized = "layer_norm(x, np.ones(4), np.zeros(4))"
+    next_word = "np.where(np.arange(4)[:, None] == 3, x, np.roll(x, -1, axis=-2))"
     return [
         Question("the running sum", (formula("np.cumsum(x, axis=-2)"), normal(5, 3, seed=1), Seed(1)),
                  leaks=False, why="each position adds up itself and what came before it"),
@@ -1279,23 +1509,47 @@ def future_leak_inputs():
                  leaks=True, why="the first word becomes the last one"),
         Question("the next word; x is all zeros", (formula("np.roll(x, -1, axis=-2)"), np.zeros((4, 3)), Seed(14)),
                  leaks=True, why="every position reads the one after it, whatever stands there now"),
+        Question("the next word, and the last one as it is; x is all ones",
+                 (formula(next_word), np.ones((4, 3)), Seed(16)),
+                 leaks=True, why="every position but the last reads the one after it, whatever stands there now"),
+        Question("the next word through layer_norm; x is all zeros",
+                 (formula(f"np.roll({normalized}, -1, axis=-2)"), np.zeros((3, 4)), Seed(17)),
+                 leaks=True, why="every position reads the one after it, but for a shift of all its numbers"),
         Question("a single position", (formula("x * x"), normal(1, 3, seed=15), Seed(15)),
                  leaks=False, why="there is no later position"),
+        Question(DRAWN, (formula("np.cumsum(x, axis=-2)"), normal(3, 2, seed=18), Seed(18)),
+                 leaks=False, why="each position adds up itself and what came before it"),
     ]
 
 
 def ask(f, case):
-    """f's answer; in the family of functions, all of them as an array (i, j)."""
+    """f's answer; in the family of functions, all of them as an array (i, j). Several answers, or one that made no use
+    of rng, in words, which are the same whatever the numbers."""
     function, x, seed = case.args
     if isinstance(function, Readers):
         return np.array([[f(function(i, j), x, generator(seed)) for j in range(4)] for i in range(4)])
-    return f(function, x, generator(seed))
+    rng = generator(seed)
+    answer = f(function, x, rng)
+    if isinstance(answer, (list, tuple, np.ndarray)) and len(answer) and all(map(is_answer, answer)):
+        return "several answers"
+    if case.title == DRAWN and is_answer(answer) and not answer and unused(rng, seed):
+        return "an answer without a number drawn from rng"
+    return answer
+
+
+def is_answer(value):
+    return isinstance(value, (bool, np.bool_))
+
+
+def unused(rng, seed):
+    return rng.bit_generator.state == generator(seed).bit_generator.state
 
 
 def judge_answer(case, answer):
     if not isinstance(case.args[0], Readers):
-        if not isinstance(answer, (bool, np.bool_)):
-            return Difference(f"expected True or False, got {describe(answer)}",
+        if not is_answer(answer):
+            what = answer if isinstance(answer, str) else describe(answer)
+            return Difference(f"expected True or False, got {what}",
                               advice="Does it end in `return`?" if answer is None else "")
         return None if answer == case.leaks else Difference(f"expected {case.leaks}: {case.why}. Yours says {answer}")
     expected = np.arange(4) > np.arange(4)[:, None]
@@ -1316,12 +1570,13 @@ FIRST_ALONE = ("Only the first position is watched, or `return` ends the loop in
                "be the one that looks ahead: try every t, and return False after the loop.")
 LAST_ALONE = ("In the end only the last position counts: you exchange that one alone, or each round overwrites the "
               "answer of the one before. Whichever round finds a leak, the answer is True.")
-SOME_LATER = "Not all places are tried. t goes through all positions that have one before them, 1 to T - 1."
-OUTPUTS_TOO_FEW = ("The position right before the exchanged ones is not compared, so who looks one word ahead is not "
-                   "caught. If positions t and later were exchanged, compare `[..., :t, :]`.")
-OUTPUTS_TOO_MANY = ("You compare outputs at positions that were exchanged themselves, and those may move. Exchange "
-                    "positions t and later alone, in a fresh copy for every t, and compare those before t: `[..., :t, "
-                    ":]`.")
+SOME_LATER = "Not all places are tried. For every t from 1 to T - 1, the positions from t on are exchanged once."
+OUTPUTS_TOO_FEW = ("The output right before the exchanged positions is not compared, so who looks one word ahead is "
+                   "not caught. Compare all outputs up to the last position that was not exchanged: where those from t "
+                   "on were, `[..., :t, :]`.")
+OUTPUTS_TOO_MANY = ("You compare outputs at positions that were exchanged themselves, and those may move. Compare all "
+                    "outputs up to the last position that was not exchanged: where those from t on were, in a fresh "
+                    "copy for every t, `[..., :t, :]`.")
 EARLIER = ("You exchange the earlier positions, and then the later outputs move, as they should. Exchange the later "
            "ones, and watch the earlier ones.")
 LENGTH = ("T is the size of the last axis but one, `x.shape[-2]`. The first axis may be a batch, and the last one is "
@@ -1331,13 +1586,16 @@ AXES_COUNTED = ("The number of axes is fixed: x may be one text (T, D) or a batc
 POSITIONS = ("The positions are the last axis but one, however many axes stand before it: `[..., t:, :]`. Without the "
              "three dots and the last colon, another axis is cut.")
 INVISIBLE = ("Your change is invisible to some functions: layer_norm does not notice when a whole row is shifted or "
-             "stretched. Exchange the later positions for random numbers, each drawn by itself.")
-NOT_EXCHANGED = ("What you put in place of the later positions may be what was there already: zeros stay zeros. "
-                 "Exchange them for random numbers.")
+             "stretched, and rows of one number are all alike to it. Exchange the later positions for random numbers, "
+             "each drawn by itself.")
+NOT_EXCHANGED = ("What you put in place of the later positions may be what was there already: zeros stay zeros, or "
+                 "ones ones. Exchange them for random numbers.")
 NO_NUMBERS = ("nan and inf get through a weight of 0, for 0 times nan is nan, and a function that does not leak seems "
               "to. Exchange the later positions for ordinary random numbers.")
 CUT_OFF = ("You cut the later positions off. A function may know how long the text is without looking ahead: keep the "
            "length, and exchange what stands there.")
+X_ALONE = "f takes x alone. Masks and the like, if it has any, are inside of it."
+FROM_RNG = "Draw from the `rng` that you were given: `rng.standard_normal(shape)`."
 NOT_BY_NUMBER = ("Sums and means may stay while the numbers move. Compare number by number: `np.allclose` of the two "
                  "arrays.")
 MORE_THAN_ONE_BOOL = ("`==` and `!=` compare arrays number by number, and give as many bools. One answer comes from "
@@ -1348,7 +1606,7 @@ TOO_SMALL = ("A small leak goes unseen: your tolerance is too large, or what you
              "was there. `np.allclose` has a tolerance that fits; draw numbers of the size of those in x.")
 NO_COPY = "You write into x, which the caller still needs. Work on a copy: `other = x.copy()`."
 PART_OF_OUTPUT = ("Only a part of the output is compared: one text of the batch, or one column. A leak anywhere is a "
-                  "leak: compare everything up to t.")
+                  "leak: compare all of `[..., :t, :]`.")
 
 
 def exchanged(x, t, rng):
@@ -1356,6 +1614,11 @@ def exchanged(x, t, rng):
     other = x.copy()
     other[..., t:, :] = rng.standard_normal(other[..., t:, :].shape)
     return other
+
+
+def after_t(x, t, rng):
+    """A copy of x in which the positions after t are other numbers."""
+    return exchanged(x, t + 1, rng)
 
 
 def one_exchanged(x, t, rng):
@@ -1420,6 +1683,9 @@ wrong_test(OUTPUTS_TOO_MANY, seen=lambda y, t: y[..., :t + 1, :])
 wrong_test(OUTPUTS_TOO_MANY, seen=lambda y, t: y)
 wrong_test(OUTPUTS_TOO_MANY, seen=lambda y, t: y[..., t:, :])
 wrong_test(OUTPUTS_TOO_MANY, seen=lambda y, t: y[..., t, :])
+wrong_test(OUTPUTS_TOO_MANY, changes=[after_t], seen=lambda y, t: y)
+wrong_test(OUTPUTS_TOO_MANY, changes=[after_t], positions=lambda x: range(x.shape[-2]), seen=lambda y, t: y)
+wrong_test(OUTPUTS_TOO_FEW, changes=[after_t], positions=lambda x: range(x.shape[-2]))
 wrong_test("Only neighbors are tried: one position is exchanged, and the output right before it compared. Who looks "
            "further ahead is not caught.", seen=lambda y, t: y[..., t - 1, :], changes=[one_exchanged])
 wrong_test(LENGTH, positions=lambda x: range(1, len(x)))
@@ -1431,21 +1697,31 @@ wrong_test(NOT_BY_NUMBER, differ=lambda a, b: differ(a.sum(), b.sum()))
 wrong_test(NOT_BY_NUMBER, differ=lambda a, b: differ(a.sum(axis=-1), b.sum(axis=-1)))
 wrong_test("The answers have changed places: True where nothing moves. Asked for is whether it leaks.",
            differ=lambda a, b: not differ(a, b))
-wrong_test("One number that stays is enough for you to say that nothing leaks. *All* numbers have to stay, as "
+wrong_test("One number that stays is enough for you to say that nothing leaks. All numbers have to stay, as "
            "`np.allclose` says.", differ=lambda a, b: not np.any(np.isclose(a, b)))
 wrong_test(TOO_SMALL, differ=lambda a, b: differ(a, b, tolerance=1e-1))
 wrong_test(MORE_THAN_ONE_BOOL, differ=lambda a, b: bool(a != b))
 wrong_test(NEVER, differ=lambda a, b: a.shape != b.shape)
 
 wrong_change(NOT_EXCHANGED, lambda later, rng: 0 * later, lambda later, rng: -later,
-             lambda later, rng: later * rng.standard_normal(later.shape))
+             lambda later, rng: later * rng.standard_normal(later.shape), lambda later, rng: 1.0)
+wrong_change(FROM_RNG, lambda later, rng: np.random.default_rng(0).standard_normal(later.shape),
+             lambda later, rng: np.arange(later.size).reshape(later.shape))
 wrong_change(INVISIBLE, lambda later, rng: later + 1, lambda later, rng: later + rng.standard_normal(),
-             lambda later, rng: 2 * later, lambda later, rng: later + rng.standard_normal((*later.shape[:-1], 1)))
+             lambda later, rng: 2 * later, lambda later, rng: later + rng.standard_normal((*later.shape[:-1], 1)),
+             lambda later, rng: rng.standard_normal(), lambda later, rng: rng.standard_normal((*later.shape[:-1], 1)),
+             lambda later, rng: 5.0, lambda later, rng: 1e9, lambda later, rng: 1 - later,
+             lambda later, rng: later ** 2 + 1)
 wrong_change(NO_NUMBERS, lambda later, rng: np.nan, lambda later, rng: np.inf)
 wrong_change("You only put the later positions into another order. A mean, for one, stays the same then: exchange them "
              "for other numbers.",
              lambda later, rng: rng.permutation(later, axis=-2), lambda later, rng: later[..., ::-1, :])
-wrong_change(TOO_SMALL, lambda later, rng: later + 1e-3 * rng.standard_normal(later.shape))
+wrong_change(TOO_SMALL, lambda later, rng: later + 1e-3 * rng.standard_normal(later.shape),
+             lambda later, rng: later + 1e-4 * rng.standard_normal(later.shape))
+wrong_change("The change is too small: `np.allclose` takes numbers that differ so little for the same. Exchange the "
+             "later positions for random numbers of ordinary size.",
+             *(lambda later, rng, size=size: later + size * rng.standard_normal(later.shape)
+               for size in (1e-5, 1e-6, 1e-8)))
 wrong_change(OF_THE_GENERATOR, lambda later, rng: rng(later.shape), lambda later, rng: rng.randn(*later.shape),
              lambda later, rng: rng.rand(*later.shape), lambda later, rng: rng.standard_normal(*later.shape))
 wrong_change(NEVER, lambda later, rng: later)
@@ -1487,6 +1763,9 @@ wrong_test(OUTPUTS_TOO_MANY, changes=[earlier_exchanged])
 wrong_test(OUTPUTS_TOO_MANY, changes=[columns_exchanged])
 wrong_test(POSITIONS, changes=[columns_exchanged], seen=lambda y, t: y[..., :t])
 wrong_test(POSITIONS, seen=lambda y, t: y[:t])
+wrong_test(POSITIONS, seen=lambda y, t: y[0, :t])
+wrong_test(POSITIONS, changes=[after_t], positions=lambda x: range(x.shape[-2]), seen=lambda y, t: y[0, :t + 1])
+wrong_test(POSITIONS, changes=[after_t], seen=lambda y, t: y[0, :t + 1])
 for axis in (0, 1):
     FUTURE_LEAK.mistake(POSITIONS)(cut_along(axis))
 wrong_test(OUTPUTS_TOO_MANY, changes=[lambda x, t, rng: rng.standard_normal(x.shape)])
@@ -1597,6 +1876,22 @@ def number_of_leaks(f, x, rng):
 def places_of_leaks(f, x, rng):
     y = f(x)
     return [t for t in every(x) if differ(before(f(exchanged(x, t, rng)), t), before(y, t))]
+
+
+@FUTURE_LEAK.mistake("You return a list, with an answer for every t. One is asked for: join them with `any`.")
+def answers_in_a_list(f, x, rng):
+    y = f(x)
+    return [differ(before(f(exchanged(x, t, rng)), t), before(y, t)) for t in every(x)]
+
+
+@FUTURE_LEAK.mistake(X_ALONE)
+def mask_for_f(f, x, rng):
+    return differ(f(x, np.tri(x.shape[-2])), f(x))
+
+
+@FUTURE_LEAK.mistake(X_ALONE)
+def mask_for_f_by_name(f, x, rng):
+    return differ(f(x, mask=np.tri(x.shape[-2])), f(x))
 
 
 @FUTURE_LEAK.mistake("The answer is the word True or False itself, not a text.")

@@ -1,7 +1,11 @@
 """The exercises of chapter 08, the Transformer."""
+import contextlib
 import functools
+import io
+import itertools
 import math
 import operator
+from collections import namedtuple
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +21,7 @@ from ...support.arguments import check_pair
 from ...support.files import flat, nested
 from ...training import cross_entropy, teacher_forcing_pair
 from ...transformer import TransformerConfig, greedy_decode, init_transformer, tables_of, transformer
-from ..exercise import Case, Difference, Exercise
+from ..exercise import Case, Difference, Exercise, compare
 from .chapter_05 import Params, Seed, generator, normal
 
 PAD, START, END = Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.end_id
@@ -134,10 +138,15 @@ def run_transformer(f, case):
     return {"logits": logits, "record": options["record"]} if "record" in options else logits
 
 
+@functools.cache                        # a check asks for it a hundred times
+def right_outputs():
+    return {case.title: run_transformer(transformer, case) for case in transformer_inputs()}
+
+
 def judge_transformer(case, output):
+    expected = right_outputs()[case.title]
     if case.title != ORDER_OF_DRAWS:
-        return TRANSFORMER.compare_with_reference(case, output)
-    expected = run_transformer(transformer, case)
+        return alone(compare(expected, output, case.axes), output, "logits")
     if output == expected or any(len(shape) != 3 for shape in output):      # a dropout that draws number by number
         return None
     _, config, src, tgt = case.args
@@ -146,6 +155,13 @@ def judge_transformer(case, output):
     return Difference(f"dropout should draw for arrays of the source (S) and of the target (T) in the order {wanted}; "
                       f"yours draws {got or 'nothing'}",
                       advice="Embed the source, encode, embed the target, decode: each of the four drops out.")
+
+
+def alone(difference, output, what):
+    """Where a tuple came back, say what should have."""
+    if isinstance(output, tuple):
+        difference.advice = f"Return the {what} alone."
+    return difference
 
 
 TRANSFORMER = Exercise(transformer, transformer_inputs, call=run_transformer, judge=judge_transformer)
@@ -210,22 +226,53 @@ THREE_IN_FRONT = ("`decoder` takes x, what has been embedded of the target; then
                   "then its parameters. The masks follow by name.")
 ONCE_TOO_OFTEN = ("Dropout comes once too often. `embedded` drops out what it embeds, the layers what they add; "
                   "nothing else is dropped.")
+PADDING_LOOKS = ("Padding cannot look around any more. A position that holds padding looks around like any other; a "
+                 "mask of padding is about what is looked at, the keys: (B, 1, 1, length).")
+LATER_WORDS = ("The causal mask lets a word look at later ones. Row t allows the columns 0 to t, itself among them, as "
+               "`causal_mask` does.")
+MASK_OF_BOOLS = ("A mask is an array of bools, and yours holds numbers. `causal_mask` and `padding_mask` make bools; "
+                 "by hand, `dtype=bool`.")
+IDS_FIRST = ("Ids are wanted, and vectors come. `embedded(ids, table)` takes the ids first, then the table; "
+             "`padding_mask` takes ids, `src` or `tgt` as they were given.")
+LOGITS_ALONE = "Two things come back. Return the logits alone."
+NAME_OF_A_MASK = ("The mask has another name there. `encoder` takes `mask`; `decoder` takes `mask`, for the target, "
+                  "and `memory_mask`, for the source.")
+ONE_ARRAY = "`encoder` and `decoder` return one array each: the weights are in the record. Take it as it is."
+RATE_AND_RNG = ("Encoder and decoder drop out as well while training: both need `rate` and `rng`, which `options` "
+                "has.")
+BIAS_OF_OUTPUT = ("The bias is one array in the dict `params[\"output\"]`: `linear(x, W, params[\"output\"][\"b\"])`.")
 
-wrong_transformer("encoder_sees_padding", "The encoder looks at the source's padding. Hand it the mask: "
-                  "`mask=source_mask`, or what you call it.", memory=lambda g: encoded(g, mask=None))
-wrong_transformer("decoder_sees_padding", "The decoder looks at the source's padding. What the encoder could not look "
-                  "at is hidden from the decoder, too: `memory_mask`.", memory_mask=lambda g: None)
-wrong_transformer("source_padding_seen", "Encoder and decoder look at the source's padding. Its mask goes to both: to "
-                  "the encoder as `mask`, to the decoder as `memory_mask`.", source_mask=lambda g: None)
-wrong_transformer("future_seen", "A target word looks at the words after it. When the model writes, they are not "
-                  "there: combine `causal_mask` with the mask of padding.",
-                  target_mask=lambda g: padding_mask(g.tgt, PAD))
-wrong_transformer("target_padding_seen", "Padding in the target may be looked at. The causal mask does not hide it: "
-                  "combine it with `padding_mask(tgt, ...)`.", target_mask=lambda g: g.causal)
-wrong_transformer("no_target_mask", "The decoder has no `mask`: a target word looks at padding, and at the words after "
-                  "it. It takes both masks, combined.", target_mask=lambda g: None)
-wrong_transformer("no_mask", "There are no masks at all. The encoder needs one, the decoder two: `mask` for the "
-                  "target, `memory_mask` for the source.", source_mask=lambda g: None, target_mask=lambda g: None)
+SOURCE_MASK_MISSING = {
+    ("encoder",): "The encoder looks at the source's padding. Hand it the mask: `mask=source_mask`, or what you call "
+                  "it.",
+    ("memory",): "The decoder looks at the source's padding. What the encoder could not look at is hidden from the "
+                 "decoder, too: `memory_mask`.",
+    ("encoder", "memory"): "Encoder and decoder look at the source's padding. Its mask goes to both: to the encoder as "
+                           "`mask`, to the decoder as `memory_mask`."}
+TARGET_MASK_MISSING = {
+    ("causal",): "A target word looks at the words after it. When the model writes, they are not there: combine "
+                 "`causal_mask` with the mask of padding.",
+    ("padding",): "Padding in the target may be looked at. The causal mask does not hide it: combine it with "
+                  "`padding_mask(tgt, ...)`.",
+    ("causal", "padding"): "The decoder has no `mask`: a target word looks at padding, and at the words after it. It "
+                           "takes both masks, combined."}
+ALL_MISSING = ("There are no masks at all. The encoder needs one, the decoder two: `mask` for the target, "
+               "`memory_mask` for the source.")
+CAUSAL_ONLY = ("Padding may be looked at everywhere: the causal mask hides only what comes later. The source's mask "
+               "goes to encoder and decoder (`mask`, `memory_mask`), the target's is combined with the causal one.")
+for of_source, of_target in itertools.product([(), *SOURCE_MASK_MISSING], [(), *TARGET_MASK_MISSING]):
+    missing = of_source + of_target
+    if missing:
+        sentence = " ".join(filter(None, [SOURCE_MASK_MISSING.get(of_source), TARGET_MASK_MISSING.get(of_target)]))
+        sentence = ALL_MISSING if len(missing) == 4 else sentence
+        sentence = CAUSAL_ONLY if missing == ("encoder", "memory", "padding") else sentence
+        wrong_transformer(
+            f"masks_missing_{'_'.join(missing)}", sentence,
+            memory=lambda g, no="encoder" in missing: encoded(g, mask=None if no else g.source_mask),
+            memory_mask=lambda g, no="memory" in missing: None if no else g.source_mask,
+            target_mask=lambda g, missing=missing: combine_masks(
+                None if "causal" in missing else g.causal, None if "padding" in missing else padding_mask(g.tgt, PAD)))
+
 wrong_transformer("causal_encoder", "The encoder hides what comes after a word. The source is all there from the "
                   "start: only its padding is hidden.", memory=lambda g: encoded(
                       g, mask=combine_masks(causal_mask(g.src.shape[-1]), g.source_mask)))
@@ -258,12 +305,48 @@ wrong_transformer("masks_turned_around", "The masks are turned around. In a mask
                   target_mask=lambda g: g.causal & ~padding_mask(g.tgt, PAD))
 wrong_transformer("not_itself", "A target word cannot look at itself. Row t of the causal mask allows t as well, as "
                   "`causal_mask` does.", causal=lambda g: np.tri(g.tgt.shape[-1], k=-1, dtype=bool))
-wrong_transformer("causal_mask_of_batch", LENGTH_OF_TARGET, causal=lambda g: causal_mask(len(g.tgt)))
-wrong_transformer("causal_mask_of_source", LENGTH_OF_TARGET, causal=lambda g: causal_mask(g.src.shape[-1]))
-wrong_transformer("source_mask_of_two_axes", FOUR_AXES, source_mask=lambda g: g.src != PAD)
-wrong_transformer("target_mask_of_two_axes", FOUR_AXES, target_mask=lambda g: combine_masks(g.causal, g.tgt != PAD))
+wrong_transformer("causal_mask_turned_around", "The causal mask is turned around: a word looks at later words, and "
+                  "not at itself. True stands where it may look; leave `~` away.",
+                  causal=lambda g: ~causal_mask(g.tgt.shape[-1]))
+wrong_transformer("causal_mask_transposed", LATER_WORDS, causal=lambda g: causal_mask(g.tgt.shape[-1]).T)
+wrong_transformer("one_word_ahead", LATER_WORDS, causal=lambda g: np.tri(g.tgt.shape[-1], k=1, dtype=bool))
+for name, length in (("batch", lambda g: len(g.tgt)), ("source", lambda g: g.src.shape[-1]),
+                     ("config", lambda g: g.config.max_length), ("ids", lambda g: g.tgt),
+                     ("shape", lambda g: g.tgt.shape)):
+    wrong_transformer(f"causal_mask_of_{name}", LENGTH_OF_TARGET,
+                      causal=lambda g, length=length: causal_mask(length(g)))
+    wrong_transformer(f"causal_mask_of_{name}_by_hand", LENGTH_OF_TARGET, target_mask=lambda g, length=length: (
+        causal_mask(length(g)) & padding_mask(g.tgt, PAD)))
+for name, mask in (("two_axes", lambda ids: ids != PAD), ("three_axes", lambda ids: padding_mask(ids, PAD)[:, 0])):
+    wrong_transformer(f"source_mask_of_{name}", FOUR_AXES, source_mask=lambda g, mask=mask: mask(g.src))
+    wrong_transformer(f"target_mask_of_{name}", FOUR_AXES, target_mask=lambda g, mask=mask: combine_masks(
+        g.causal, mask(g.tgt)))
+for name, dtype in (("fractions", float), ("whole_numbers", int)):
+    wrong_transformer(f"mask_of_{name}", MASK_OF_BOOLS, target_mask=lambda g, dtype=dtype: combine_masks(
+        np.tri(g.tgt.shape[-1], dtype=dtype), padding_mask(g.tgt, PAD)))
+    wrong_transformer(f"product_with_{name}", MASK_OF_BOOLS, target_mask=lambda g, dtype=dtype: np.tri(
+        g.tgt.shape[-1], dtype=dtype) * padding_mask(g.tgt, PAD))
+wrong_transformer("queries_for_keys", "The target's mask keeps padding from looking, not from being looked at. Rows "
+                  "are queries, columns keys: the mask of padding needs the axes (B, 1, 1, T), as `padding_mask` "
+                  "makes them.", target_mask=lambda g: g.causal & of_queries(g.tgt))
+wrong_transformer("queries_as_well", PADDING_LOOKS, target_mask=lambda g: (
+    g.causal & padding_mask(g.tgt, PAD) & of_queries(g.tgt)))
+wrong_transformer("queries_of_the_encoder", PADDING_LOOKS, memory=lambda g: encoded(
+    g, mask=g.source_mask & of_queries(g.src)))
+wrong_transformer("queries_of_the_target", PADDING_LOOKS, target_mask=lambda g: (
+    g.causal & padding_mask(g.tgt, PAD) & of_queries(g.tgt)), memory_mask=lambda g: g.source_mask & of_queries(g.tgt))
+wrong_transformer("queries_everywhere", PADDING_LOOKS, memory=lambda g: encoded(
+    g, mask=g.source_mask & of_queries(g.src)), target_mask=lambda g: (
+        g.causal & padding_mask(g.tgt, PAD) & of_queries(g.tgt)))
 wrong_transformer("padding_not_named", "`padding_mask` needs the id of padding, too: `padding_mask(src, "
                   "Vocabulary.pad_id)`.", source_mask=lambda g: padding_mask(g.src))
+wrong_transformer("mask_of_vectors", IDS_FIRST, target_mask=lambda g: combine_masks(
+    g.causal, padding_mask(g.embedded(g.tgt, g.target_table), PAD)))
+
+
+def of_queries(ids):
+    return (ids != PAD)[:, None, :, None]
+
 
 wrong_transformer("sides_exchanged", "Source and target have changed places: the encoder reads `src`, and the decoder "
                   "writes `tgt`.", source_mask=lambda g: padding_mask(g.tgt, PAD),
@@ -278,8 +361,7 @@ wrong_transformer("source_table_for_both", "The ids of the target are looked up 
 wrong_transformer("target_table_for_both", "The ids of the source are looked up in the target's table, which has other "
                   "words. Source: `source_table`; target: `target_table`.",
                   source=lambda g: g.embedded(g.src, g.target_table))
-wrong_transformer("table_first", "The arguments of `embedded` have changed places: ids first, then the table.",
-                  source=lambda g: g.embedded(g.source_table, g.src))
+wrong_transformer("table_first", IDS_FIRST, source=lambda g: g.embedded(g.source_table, g.src))
 wrong_transformer("no_table", "`embedded` takes two arguments: the ids, and the table in which to look them up.",
                   source=lambda g: g.embedded(g.src))
 wrong_transformer("source_not_embedded", "The encoder gets ids. It takes vectors: `embedded(src, source_table)`.",
@@ -306,6 +388,12 @@ for name, sentence, embedding in (
     wrong_transformer(name, sentence, source=lambda g, make=embedding: make(g, g.src, g.source_table),
                       target=lambda g, make=embedding: make(g, g.tgt, g.target_table))
 
+NOT_DROPPED = "What is embedded of the {} is not dropped out. `embedded(ids, table)` does it, for source and target."
+wrong_transformer("source_not_dropped", NOT_DROPPED.format("source"), source=lambda g: embed_sequence(
+    g.src, g.source_table, g.config.scale_embeddings))
+wrong_transformer("target_not_dropped", NOT_DROPPED.format("target"), target=lambda g: embed_sequence(
+    g.tgt, g.target_table, g.config.scale_embeddings))
+
 wrong_transformer("no_encoder", "The decoder reads the source's vectors as they were embedded. Send them through the "
                   "encoder first: what it returns is the memory.", memory=lambda g: g.source)
 wrong_transformer("target_as_memory", "The decoder gets the target as memory, too. Its memory is what the encoder "
@@ -330,13 +418,28 @@ wrong_transformer("no_options", OPTIONS_MISSING, memory=lambda g: encoder(
     g.source, g.params["encoder"], mask=g.source_mask))
 for name, sentence, other in (
         ("options", OPTIONS_MISSING, {"pre_norm": False, "activation": gelu, "rng": None}),
-        ("rng", "Encoder and decoder drop out as well while training: both need `rate` and `rng`, which `options` has.",
-         {"rng": None}),
+        ("rng", RATE_AND_RNG, {"rng": None}),
         ("norms", "The norms are post-norm whatever the config says. `**options` has the form.", {"pre_norm": False}),
         ("relu", "The bend is always gelu. `**options` has the one that the config names.", {"activation": gelu}),
         ("gelu", "The bend is always relu. `**options` has the one that the config names.", {"activation": relu})):
     wrong_transformer(f"without_{name}", sentence, memory=lambda g, other=other: encoded(g, **other),
                       x=lambda g, other=other: decoded(g, **other))
+wrong_transformer("encoder_without_rng", RATE_AND_RNG, memory=lambda g: encoded(g, rng=None))
+wrong_transformer("decoder_without_rng", RATE_AND_RNG, x=lambda g: decoded(g, rng=None))
+wrong_transformer("first_of_the_memory", ONE_ARRAY, memory=lambda g: encoded(g)[0])
+wrong_transformer("two_of_the_encoder", ONE_ARRAY, memory=lambda g: first_of_two(encoded(g)))
+for name in ("source_mask", "src_mask", "target_mask", "tgt_mask"):
+    wrong_transformer(f"{name}_for_the_decoder", NAME_OF_A_MASK, x=lambda g, name=name: decoder(
+        g.target, g.memory, g.params["decoder"], **g.options, **{name: g.source_mask}))
+for name in ("source_mask", "src_mask"):
+    wrong_transformer(f"{name}_for_the_encoder", NAME_OF_A_MASK, memory=lambda g, name=name: encoder(
+        g.source, g.params["encoder"], **g.options, **{name: g.source_mask}))
+
+
+def first_of_two(pair):
+    first, _ = pair
+    return first
+
 
 TARGET_TOO_EARLY = ("The target is embedded before the encoder runs, and dropout draws in another order. The text "
                     "says: embed the source, encode, embed the target, decode.")
@@ -354,6 +457,8 @@ wrong_transformer("nothing_recorded", "The weights are not recorded. Hand on `re
                   "all.)", memory=lambda g: encoded(g, record=None), x=lambda g: decoded(g, record=None))
 wrong_transformer("encoder_not_recorded", RECORD_IN_HALVES, memory=lambda g: encoded(g, record=None))
 wrong_transformer("decoder_not_recorded", RECORD_IN_HALVES, x=lambda g: decoded(g, record=None))
+wrong_transformer("records_exchanged", RECORD_IN_HALVES, memory=lambda g: encoded(
+    g, record=record_of(g.record, "decoder")), x=lambda g: decoded(g, record=record_of(g.record, "encoder")))
 wrong_transformer("one_record_for_both", "Encoder and decoder write into the same record, and the layers of one hide "
                   "those of the other. Give each its part: `record_of(record, \"encoder\")`, `record_of(record, "
                   "\"decoder\")`.", memory=lambda g: encoded(g, record=g.record),
@@ -369,6 +474,14 @@ wrong_transformer("no_last_matrix", "These are D numbers a position, as the deco
                   "makes a score for every word of them: `linear` with `W` and b.", logits=lambda g: g.x)
 wrong_transformer("W_turned", W_AS_IT_IS, logits=lambda g: linear(g.x, g.W.T, g.b))
 wrong_transformer("W_turned_by_hand", W_AS_IT_IS, logits=lambda g: g.x @ g.W.T + g.b)
+wrong_transformer("W_first", "The arguments of `linear` have changed places: x first, then `W`, then the bias.",
+                  logits=lambda g: linear(g.W, g.x, g.b))
+wrong_transformer("dict_for_the_bias", BIAS_OF_OUTPUT, logits=lambda g: linear(g.x, g.W, g.params["output"]))
+wrong_transformer("bias_of_params", BIAS_OF_OUTPUT, logits=lambda g: linear(g.x, g.W, g.params["b"]))
+wrong_transformer("always_tied", "The last matrix is the target's table whatever the config says. `W` is the right one "
+                  "in both cases.", logits=lambda g: linear(g.x, g.target_table.T, g.b))
+wrong_transformer("divided_by_the_root", "The logits are divided by the root of D. That belongs to the scores of "
+                  "attention; here `linear` is all.", logits=lambda g: linear(g.x, g.W, g.b) / math.sqrt(D))
 wrong_transformer("W_from_params", "With a tied output there is no matrix in `params[\"output\"]`: it is the target's "
                   "table. `W` is the right one in both cases.",
                   logits=lambda g: linear(g.x, g.params["output"]["W"], g.b))
@@ -390,8 +503,9 @@ wrong_transformer("last_word_cut_off", "You cut the last word off the target. Wh
 wrong_transformer("made_float64", "float32 became float64. Something in your function makes it: a `dtype=float`, "
                   "`np.zeros` without a dtype, or a root by `np.sqrt`.",
                   logits=lambda g: linear(g.x, g.W, g.b).astype(np.float64))
-wrong_transformer("logits_and_record", "Two things come back. Asked for are the logits alone: the weights are in the "
-                  "record.", logits=lambda g: (linear(g.x, g.W, g.b), g.record))
+for name, second in (("record", lambda g: g.record), ("memory", lambda g: g.memory)):
+    wrong_transformer(f"logits_and_{name}", LOGITS_ALONE, logits=lambda g, second=second: (
+        linear(g.x, g.W, g.b), second(g)))
 
 
 @TRANSFORMER.alternative
@@ -471,12 +585,12 @@ def dropped_number_by_number(shape, rate, rng):
 def whole_numbers(tree):
     """Integers of any size count as the same."""
     if isinstance(tree, (tuple, list)):
-        return type(tree)(map(whole_numbers, tree))
+        return (list if isinstance(tree, list) else tuple)(map(whole_numbers, tree))
     return tree.astype(np.int64) if isinstance(tree, np.ndarray) and tree.dtype.kind in "iu" else tree
 
 
 def pair_inputs():
-    axes = ("B L-1", "B L-1")
+    axes = ("B T", "B T")
     return [
         Case("the example of the text", (np.array([[1, 7, 8, 2], [1, 9, 2, 0]]),), axes=axes),
         Case("three sequences of different length",
@@ -512,8 +626,27 @@ ROLLED = ("`np.roll` brings what leaves at one end back in at the other, and L c
           "instead, and L - 1 are left.")
 
 
+END_IS_SAID = ("`<END>` is missing among the labels. It has to be said like any word, or the model never learns to "
+               "stop.")
+ONE_BEHIND = ("`np.roll` by +1 moves the words to the right, and the labels lie one word behind. Cut columns off "
+              "instead: what comes next is one column further.")
+START_TWICE = ("`<START>` stands in front twice. The sequences have it already: take `ids` as they are, without the "
+               "last column for the inputs, without the first for the labels.")
+FIRST_SEQUENCE = "`ids[0]` is the first sequence alone. Asked for are all of them: `ids[:, ...]`."
+ONE_HOT = ("The labels are one-hot vectors. Asked for are ids, (B, L - 1): `cross_entropy` takes from each row the "
+           "entry that the id names.")
+
+
 def without_end(x):
     return np.where(x == END, PAD, x)
+
+
+def with_start(x):
+    return np.insert(x, 0, START, axis=1)
+
+
+def one_hot(x, dtype=float):
+    return np.eye(x.max() + 1, dtype=dtype)[x]
 
 
 for name, sentence, pair in (
@@ -556,6 +689,22 @@ for name, sentence, pair in (
          lambda ids: (ids[:, 0], ids[:, 1:])),
         ("end_taken_out", END_STAYS, lambda ids: (without_end(ids[:, :-1]), ids[:, 1:])),
         ("end_taken_out_first", END_STAYS, lambda ids: (without_end(ids)[:, :-1], ids[:, 1:])),
+        ("end_taken_out_of_labels", END_IS_SAID, lambda ids: (ids[:, :-1], without_end(ids[:, 1:]))),
+        ("end_taken_out_of_both", END_IS_SAID, lambda ids: (without_end(ids)[:, :-1], without_end(ids)[:, 1:])),
+        ("start_twice", START_TWICE, lambda ids: (with_start(ids), ids)),
+        ("start_twice_and_cut", START_TWICE, lambda ids: (with_start(ids[:, :-1]), ids)),
+        ("start_twice_and_labels_cut", START_TWICE, lambda ids: (with_start(ids), ids[:, 1:])),
+        ("start_twice_and_both_cut", START_TWICE, lambda ids: (with_start(ids[:, :-1]), ids[:, 1:])),
+        ("start_twice_and_end_twice", START_TWICE, lambda ids: (
+            with_start(ids), np.insert(ids, ids.shape[1], END, axis=1))),
+        ("start_twice_and_cut_twice", START_TWICE, lambda ids: (with_start(ids[:, :-2]), ids[:, 1:])),
+        ("rolled_forwards", ONE_BEHIND, lambda ids: (ids, np.roll(ids, 1, axis=1))),
+        ("rolled_forwards_and_cut", ONE_BEHIND, lambda ids: (ids[:, :-1], np.roll(ids, 1, axis=1)[:, :-1])),
+        ("label_rows_cut", CUT_ROWS, lambda ids: (ids[:, :-1], ids[1:])),
+        ("one_hot_labels", ONE_HOT, lambda ids: (ids[:, :-1], one_hot(ids)[:, 1:])),
+        ("one_hot_whole_numbers", ONE_HOT, lambda ids: (ids[:, :-1], one_hot(ids, int)[:, 1:])),
+        ("first_sequence", FIRST_SEQUENCE, lambda ids: (ids[0, :-1], ids[0, 1:])),
+        ("first_sequence_whole", FIRST_SEQUENCE, lambda ids: (ids[0], ids[0])),
         ("padding_renamed", "You give padding another number in the labels, as PyTorch has it. Here it keeps its id: "
                             "`cross_entropy` is told which id does not count.",
          lambda ids: (ids[:, :-1], np.where(ids[:, 1:] == PAD, -100, ids[:, 1:]))),
@@ -582,6 +731,14 @@ def end_taken_out_in_place(ids):
 @TEACHER_FORCING_PAIR.alternative
 def by_lists(ids):
     return np.array([list(row)[:-1] for row in ids]), np.array([list(row)[1:] for row in ids])
+
+
+@TEACHER_FORCING_PAIR.alternative
+def with_names(ids):
+    return Pair(ids[:, :-1], ids[:, 1:])
+
+
+Pair = namedtuple("Pair", ["inputs", "labels"])
 
 
 @TEACHER_FORCING_PAIR.alternative
@@ -675,6 +832,15 @@ def of_one_sequence(g):
     return -g.log_p[np.arange(len(g.targets)), g.targets]
 
 
+def one_hot_sum(g):
+    """Over all words, with 0 for those that are not the right one."""
+    return -np.sum((np.arange(g.n_vocab) == g.targets[..., None]) * g.log_p, axis=-1)
+
+
+def smoothed_shares(g):
+    return -np.log((1 - g.eps) * of_targets(softmax(g.logits), g.targets) + g.eps / g.n_vocab)
+
+
 def without_smoothing(name, sentence, **other_steps):
     """Register a mistake, and once more for readers who have not come to label smoothing yet."""
     wrong_loss(name, sentence, **other_steps)
@@ -690,6 +856,11 @@ NOT_THE_FORMULA = ("You take the logarithm of a share that was rounded to 0. `lo
 NEVER_0 = ("You keep the shares away from 0 by a smallest number. That hides the infinity and loses the answer: a "
            "surprise of 2000 is a number like any other, and `log_softmax` gives it.")
 OTHER_AXIS = "The softmax runs along the wrong axis. The shares of the words add up to 1 in each row: the last axis."
+OVERFLOW = "Your own exponentials overflow for large logits. `log_softmax` subtracts the largest logit first."
+OVER_EVERYTHING = ("The softmax runs over all numbers at once, so that only all positions together add up to 1. Each "
+                   "position has its own: the last axis, `axis=-1`, with `keepdims=True` by hand.")
+AXIS_OF_SIZE_1 = ("`np.take_along_axis` leaves an axis of size 1, and what is combined with it makes all pairs of "
+                  "positions, or does not fit. Take the axis off: `[..., 0]`.")
 FLOAT64_NUMBER = ("The number is right, but float32 logits give a float64. Dividing by a whole number of NumPy's makes "
                   "it, as `np.sum(counts)` is one: `np.mean` does not. So do `np.eye` and `np.zeros` without a dtype.")
 MEAN_OF_MEANS = ("You average every row by itself, and then the rows. So a word in a short row counts more than one in "
@@ -704,9 +875,11 @@ wrong_loss("loss_of_each_position", "The losses of all positions come back. Aske
            result=lambda g: g.loss)
 without_smoothing("losses_that_count", "The losses of all positions come back. Asked for is one number, their mean.",
                   result=lambda g: g.loss[g.counts])
-wrong_loss("mean_of_each_row", STILL_AN_ARRAY, result=lambda g: np.mean(g.loss, axis=-1))
-wrong_loss("mean_of_each_row_that_counts", STILL_AN_ARRAY,
-           result=lambda g: np.sum(g.loss * g.counts, axis=-1) / np.sum(g.counts, axis=-1))
+without_smoothing("mean_of_each_row", STILL_AN_ARRAY, result=lambda g: np.mean(g.loss, axis=-1))
+without_smoothing("mean_of_each_row_that_counts", STILL_AN_ARRAY,
+                  result=lambda g: np.sum(g.loss * g.counts, axis=-1) / np.sum(g.counts, axis=-1))
+without_smoothing("mean_of_each_row_counted_below", STILL_AN_ARRAY, result=lambda g: np.mean(
+    np.where(g.counts, g.loss, 0), axis=-1))
 wrong_loss("number_in_an_array", "The number comes back in an array with axes of size 1. `np.mean` without `axis` and "
            "`keepdims` gives the number itself.", result=lambda g: np.mean(g.loss[g.counts], keepdims=True))
 wrong_loss("surprise_only", "Padding counts like the other words, and `label_smoothing` is not used. Leave out what is "
@@ -727,8 +900,18 @@ wrong_loss("nothing_ignored", "Positions with `ignore_id` count like the others.
            "!= ignore_id]`.", counts=lambda g: np.ones(g.targets.shape, bool))
 without_smoothing("counted_below", "Padding is set to 0 above the line, but still counted below. Divide by the number "
                   "of positions that count.", result=lambda g: np.mean(g.loss * g.counts))
-wrong_loss("ignored_only", "Only the padding counts: the comparison is turned around. What is not `ignore_id` "
-           "counts.", counts=lambda g: g.targets == g.ignore_id)
+for name, unasked in (("", False), ("_where_it_is_given", True)):
+    wrong_loss(f"ignored_only{name}", "Only the padding counts: the comparison is turned around. What is not "
+               "`ignore_id` counts.", counts=lambda g, unasked=unasked: (
+                   np.full(g.targets.shape, unasked) if g.ignore_id is None else g.targets == g.ignore_id))
+LOGITS_OF_PADDING = ("You change the logits of the word `ignore_id`, which changes every position. What does not count "
+                     "are positions: those whose target is `ignore_id`.")
+for name, lowest in (("a_low_number", -1e9), ("minus_infinity", -np.inf)):
+    for how, chosen in (("in_a_copy", np.copy), ("in_place", np.asarray)):
+        wrong_loss(f"logits_of_padding_{name}_{how}", LOGITS_OF_PADDING, log_p=lambda g, n=lowest, x=chosen: log_softmax(
+            without_word(x(g.logits), g.ignore_id, n)))
+    wrong_loss(f"logits_of_padding_{name}_and_no_more", LOGITS_OF_PADDING, log_p=lambda g, n=lowest: log_softmax(
+        without_word(np.copy(g.logits), g.ignore_id, n)), counts=lambda g: np.ones(g.targets.shape, bool))
 without_smoothing("if_ignore_id", "`if ignore_id` is false for the id 0, which is padding's. Ask `ignore_id is not "
                   "None`, or compare without asking: `targets != ignore_id` is true everywhere for None.",
                   counts=lambda g: g.targets != (g.ignore_id or None))
@@ -751,6 +934,12 @@ def written(targets, counts):
     return counts
 
 
+def without_word(logits, word, lowest):
+    if word is not None:
+        logits[..., word] = lowest
+    return logits
+
+
 wrong_loss("no_logarithm", "These are shares with a minus sign. The surprise is minus their logarithm: `log_softmax`.",
            log_p=lambda g: softmax(g.logits))
 wrong_loss("one_minus_p", "You take 1 - p. The surprise is -log p, which has no upper end.",
@@ -771,17 +960,24 @@ for name, base in (("2", 2), ("10", 10)):
                log_p=lambda g, base=base: log_softmax(g.logits) / math.log(base))
 without_smoothing("log_of_softmax", NOT_THE_FORMULA, log_p=lambda g: np.log(softmax(g.logits)))
 wrong_loss("log_of_softmax_always_mixed", NOT_THE_FORMULA, log_p=lambda g: np.log(softmax(g.logits)), loss=mixed)
-without_smoothing("naive_exponentials", "Your own exponentials overflow for large logits. `log_softmax` subtracts the "
-                  "largest logit first.",
-                  log_p=lambda g: np.log(np.exp(g.logits) / np.sum(np.exp(g.logits), axis=-1, keepdims=True)))
-without_smoothing("naive_sum", "Your own exponentials overflow for large logits. `log_softmax` subtracts the largest "
-                  "logit first.", log_p=lambda g: g.logits - np.log(np.sum(np.exp(g.logits), axis=-1, keepdims=True)))
+wrong_loss("log_of_softmax_in_a_sum", NOT_THE_FORMULA, log_p=lambda g: np.log(softmax(g.logits)), surprise=one_hot_sum)
+for name, log_p in (
+        ("exponentials", lambda x: np.log(np.exp(x) / np.sum(np.exp(x), axis=-1, keepdims=True))),
+        ("sum", lambda x: x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True)))):
+    log_p = functools.partial(lambda g, f: f(g.logits), f=log_p)
+    without_smoothing(f"naive_{name}", OVERFLOW, log_p=log_p)
+    wrong_loss(f"naive_{name}_always_mixed", OVERFLOW, log_p=log_p, loss=mixed)
+    wrong_loss(f"naive_{name}_one_hot", OVERFLOW, log_p=log_p, surprise=one_hot_sum)
 for size in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-30):
     wrong_loss(f"with_{size}", NEVER_0, log_p=lambda g, size=size: np.log(softmax(g.logits) + size))
     wrong_loss(f"clipped_at_{size}", NEVER_0, log_p=lambda g, size=size: np.log(np.clip(softmax(g.logits), size, 1)))
 without_smoothing("first_axis", OTHER_AXIS, log_p=lambda g: log_softmax(g.logits, axis=0))
 without_smoothing("axis_of_positions", OTHER_AXIS, log_p=lambda g: log_softmax(g.logits, axis=-2))
-wrong_loss("sum_of_everything", OTHER_AXIS, log_p=lambda g: g.logits - np.logaddexp.reduce(g.logits, axis=None))
+without_smoothing("axis_1", OTHER_AXIS, log_p=lambda g: log_softmax(g.logits, axis=1))
+without_smoothing("sum_of_everything", OVER_EVERYTHING,
+                  log_p=lambda g: g.logits - np.logaddexp.reduce(g.logits, axis=None))
+without_smoothing("sum_of_everything_by_hand", OVER_EVERYTHING,
+                  log_p=lambda g: g.logits - np.log(np.exp(g.logits).sum()))
 wrong_loss("logits_written", "`logits -= ...` writes into the caller's array. `log_softmax` makes a new one.",
            log_p=lambda g: log_softmax(np.subtract(g.logits, g.logits.max(axis=-1, keepdims=True), out=g.logits)))
 
@@ -796,9 +992,13 @@ without_smoothing("position_by_position_of_one_sequence", FOR_ONE_SEQUENCE, resu
     [loss for loss, target in zip(g.loss, g.targets, strict=True) if target != g.ignore_id]))
 wrong_loss("axis_of_targets_missing", "`np.take_along_axis` needs as many axes in both: `targets[..., None]`.",
            surprise=lambda g: -np.take_along_axis(g.log_p, g.targets, axis=-1))
-wrong_loss("axis_of_size_1_left", "`np.take_along_axis` leaves an axis of size 1, and adding the mean of each row to "
-           "it makes all pairs of positions. Take the axis off: `[..., 0]`.",
-           surprise=lambda g: -np.take_along_axis(g.log_p, g.targets[..., None], axis=-1))
+for name, loss in (("", lambda g: mixed(g) if g.eps else g.surprise), ("_always_mixed", mixed),
+                   ("_mean_first", lambda g: g.eps * g.even + (1 - g.eps) * g.surprise)):
+    wrong_loss(f"axis_of_size_1_left{name}", AXIS_OF_SIZE_1, loss=loss,
+               surprise=lambda g: -np.take_along_axis(g.log_p, g.targets[..., None], axis=-1))
+wrong_loss("axis_of_size_1_times_counts", AXIS_OF_SIZE_1, loss=lambda g: g.surprise,
+           surprise=lambda g: -np.take_along_axis(g.log_p, g.targets[..., None], axis=-1),
+           result=lambda g: np.sum(g.loss * g.counts) / int(np.sum(g.counts)))
 wrong_loss("best_words_surprise", "You take the largest log p, which belongs to the model's best word. The right word "
            "is in `targets`.", surprise=lambda g: -np.max(g.log_p, axis=-1))
 wrong_loss("share_of_errors", "This is the share of positions where the best word is wrong. The loss is the surprise "
@@ -823,6 +1023,9 @@ wrong_loss("smoothing_half", "The surprise is multiplied by 1 - ε, but what ε 
 wrong_loss("shares_exchanged", "The two shares have changed places. The surprise at the right word gets 1 - ε, the "
            "mean over all words ε.",
            loss=lambda g: g.eps * g.surprise + (1 - g.eps) * g.even if g.eps else g.surprise)
+wrong_loss("shares_exchanged_always", "The two shares have changed places: with ε = 0 nothing is left of the surprise. "
+           "The surprise at the right word gets 1 - ε, the mean over all words ε.",
+           loss=lambda g: g.eps * g.surprise + (1 - g.eps) * g.even)
 wrong_loss("sign_of_the_mean", "The mean over all words has the wrong sign. It is a surprise as well: the mean of "
            "minus log p.", loss=lambda g: (1 - g.eps) * g.surprise - g.eps * g.even)
 wrong_loss("sum_over_words", "You add up -log p over all words. ε is shared among them: take the mean.",
@@ -835,9 +1038,18 @@ for name, fewer in (("others", 1), ("others_but_padding", 2)):
                "right one among them: (1 - ε) times the surprise, plus ε times the mean of -log p.",
                loss=lambda g, fewer=fewer: (
                    (1 - g.eps) * g.surprise + g.eps * (g.even * g.n_vocab - g.surprise) / (g.n_vocab - fewer)))
-wrong_loss("mean_over_padding_too", "The mean of -log p is taken over all positions, padding among them. What is left "
-           "out counts nowhere: mix first, then leave out.",
-           result=lambda g: (1 - g.eps) * np.mean(g.surprise[g.counts]) + g.eps * np.mean(g.even))
+for name, result in (
+        ("a_mean", lambda g: (1 - g.eps) * np.mean(g.surprise[g.counts]) + g.eps * np.mean(g.even)),
+        ("a_sum", lambda g: np.sum((1 - g.eps) * g.surprise * g.counts + g.eps * g.even) / int(np.sum(g.counts)))):
+    wrong_loss(f"padding_in_{name}", "The mean of -log p is taken over all positions, padding among them. What is left "
+               "out counts nowhere: mix first, then leave out.", result=result)
+wrong_loss("mean_of_logits", "The mean is of the logits. It is of -log p, what `log_softmax` makes of them.",
+           even=lambda g: -np.mean(g.logits, axis=-1))
+wrong_loss("smoothed_shares", "You smooth the model's shares, and take the logarithm then. What is smoothed is the "
+           "truth: the loss is (1 - ε) times the surprise, plus ε times the mean of -log p.",
+           loss=lambda g: smoothed_shares(g) if g.eps else g.surprise)
+wrong_loss("smoothed_shares_always", "You smooth the model's shares, and take the logarithm then. What is smoothed is "
+           "the truth: the loss is (1 - ε) times the surprise, plus ε times the mean of -log p.", loss=smoothed_shares)
 wrong_loss("mean_of_right_words", "You mix in the mean of the surprises at the right words. The other mean is over all "
            "words of a row: `np.mean(log_p, axis=-1)`, with a minus.", even=lambda g: np.mean(g.surprise))
 without_smoothing("mean_of_all_words", "This is the mean of -log p over all words. Of each position, that of the right "
@@ -949,11 +1161,32 @@ def greedy_inputs():
              {(6, 5): for_ever, (4, 8): (8, 5, 4, 7, END), (8, 8): (6, END)}, 5, 12),
         case("max_length=1", {(4, 4): (END,), (5, 6): (5, 6, END), (7, 4): (8, END)}, 1, 6),
         case("a model that takes no target longer than max_length", {(6, 7, 8): for_ever, (5, 7, 4): (5, END)}, 4, 4),
+        case("a model that says <PAD> before <END>", {(6, 6, 5): (5, PAD, 7, END), (7, 8, 0): (END,)}, 6, 12),
         case("<END> at once for all, ids of int32", {(5, 6, 7, 8): (END,), (8, 7, 6, 5): (END,)}, 4, 12, np.int32),
     ]
 
 
-GREEDY_DECODE = Exercise(greedy_decode, greedy_inputs, call=lambda f, case: whole_numbers(f(*case.args)))
+DRAWN = "something else each time"
+
+
+def run_greedy(f, case):
+    """f's ids; or DRAWN, if it is asked twice and does not say the same."""
+    ids = whole_numbers(f(*case.args))
+    if case.title == greedy_inputs()[0].title:
+        with contextlib.redirect_stdout(io.StringIO()):
+            again = whole_numbers(f(*case.args))
+        return ids if compare(ids, again) is None else DRAWN
+    return ids
+
+
+def judge_greedy(case, output):
+    if isinstance(output, str) and output == DRAWN:
+        return Difference(f"called twice with the same arguments, yours writes {DRAWN}",
+                          advice="The best word is asked for, always the same: `np.argmax`, and nothing is drawn.")
+    return alone(GREEDY_DECODE.compare_with_reference(case, output), output, "ids")
+
+
+GREEDY_DECODE = Exercise(greedy_decode, greedy_inputs, call=run_greedy, judge=judge_greedy)
 
 STEPS = {
     "more": lambda g: g.ids.shape[1] <= g.max_length and not g.done.all(),
@@ -972,14 +1205,20 @@ def wrong_decode(name, sentence, start=lambda g: np.full((len(g.src), 1), START)
 
     def answer(model, src, max_length):
         g = SimpleNamespace(model=model, src=src, max_length=max_length, done=np.zeros(len(src), bool))
-        g.ids = start(g)
+        g.ids, g.n = start(g), 0
         while steps["more"](g):
+            g.n += 1
             for step in ("logits", "word", "filled", "ids", "done"):
                 setattr(g, step, steps[step](g))
         return result(g)
 
     answer.__name__ = name
     GREEDY_DECODE.mistake(sentence)(answer)
+
+
+def drawn_words(g):
+    g.rng = np.random.default_rng(0) if g.n == 1 else g.rng
+    return np.array([g.rng.choice(scores.size, p=softmax(scores)) for scores in g.logits[:, -1]])
 
 
 ONE_ROW = ("Right for one row. `word` has a word for each row, and whether a row has ended is a truth value for each: "
@@ -1028,6 +1267,16 @@ wrong_decode("on_its_side", "The result lies on its side: a row for each step. I
              "steps side by side, `np.stack(words, axis=1)`.", result=lambda g: g.ids[:, 1:].T)
 wrong_decode("all_in_one_row", "All words of all rows stand in one row. Asked for is (B, n): a row for each source.",
              result=lambda g: g.ids[:, 1:].ravel())
+IDS_ALONE = "Two things come back. Return the ids alone."
+COLUMN_LOST = ("A column is missing in the middle: there the model says `<PAD>`, and the other rows have ended. Before "
+               "its `<END>` a row keeps whatever the model says.")
+wrong_decode("ids_and_done", IDS_ALONE, result=lambda g: (g.ids[:, 1:], g.done))
+wrong_decode("ids_and_logits", IDS_ALONE, result=lambda g: (g.ids[:, 1:], g.logits))
+wrong_decode("list_of_arrays", "A list of arrays comes back. Asked for is one array, (B, n), a row for each source: "
+             "`np.stack`.", result=lambda g: list(g.ids[:, 1:]))
+wrong_decode("list_of_steps", "A list comes back, with an array for each step. Put them side by side: `np.stack(words, "
+             "axis=1)`, (B, n).", result=lambda g: list(g.ids[:, 1:].T))
+wrong_decode("empty_columns_left_out", COLUMN_LOST, result=lambda g: g.ids[:, 1:][:, (g.ids[:, 1:] != PAD).any(axis=0)])
 
 
 def without_empty_columns(ids):
@@ -1056,6 +1305,11 @@ wrong_decode("score_for_word", "`np.max` gives the best score. The word is its p
              word=lambda g: np.max(g.logits[:, -1], axis=-1))
 wrong_decode("worst_word", "These are the worst words. `np.argsort` begins with the lowest score; `np.argmax` gives "
              "the place of the highest.", word=lambda g: np.argsort(g.logits[:, -1], axis=-1)[:, 0])
+wrong_decode("position_max_length", "The last position is not always `max_length - 1`: there are as many as have been "
+             "written. `logits[:, -1]` is the last.",
+             word=lambda g: np.argmax(g.logits[:, g.max_length - 1], axis=-1))
+wrong_decode("drawn_with_a_seed", "You draw the words by their shares. Asked for is the best word: `np.argmax`.",
+             word=drawn_words)
 wrong_decode("last_word_fed", "The model gets the last word alone. It remembers nothing: give it all that has been "
              "written, from `<START>` on.", logits=lambda g: g.model(g.src, g.ids[:, -1:]))
 wrong_decode("start_not_fed", "The model does not get `<START>`. Give it all that has been written, `<START>` first.",
@@ -1071,6 +1325,8 @@ wrong_decode("rows_one_by_one", "The model takes batches, (B, S) and (B, T). For
 
 wrong_decode("stops_with_the_first", "You stop as soon as one row has its `<END>`. Go on until all have: `done.all()`.",
              more=lambda g: g.ids.shape[1] <= g.max_length and not g.done.any())
+wrong_decode("stops_with_the_first_row", "You stop when the first row has its `<END>`. Go on until all have: "
+             "`done.all()`.", more=lambda g: g.ids.shape[1] <= g.max_length and not g.done[0])
 wrong_decode("never_ends", "Nothing stops the loop where a row has no `<END>`. At `max_length` words it is over.",
              more=lambda g: not g.done.all())
 for name, filled in (("", STEPS["filled"]), ("_without_padding", lambda g: g.word)):
@@ -1091,18 +1347,29 @@ wrong_decode("one_call_too_many", "The model is asked once more after the last w
              "takes. Look at the length before you ask.", result=lambda g: (g.model(g.src, g.ids), g.ids[:, 1:])[1])
 wrong_decode("words_after_the_end", "After its `<END>` a row goes on with words. What comes after it is `<PAD>`, "
              "whatever the model says.", filled=lambda g: g.word)
-for name, filler in (("end", END), ("start", START), ("minus_one", -1)):
+for name, filler in (("end", END), ("start", START), ("unknown", Vocabulary.unk_id), ("minus_one", -1), ("-100", -100)):
     wrong_decode(f"filled_with_{name}", "What comes after `<END>` is `<PAD>`: `Vocabulary.pad_id`.",
                  filled=lambda g, filler=filler: np.where(g.done, filler, g.word))
 wrong_decode("end_forgotten", "A row that has ended wakes up again: `done` is made anew at each step. Once ended, "
              "ended: `done = done | (word == Vocabulary.end_id)`.", done=lambda g: g.filled == END)
 wrong_decode("ended_by_padding", PAST_THE_END, done=lambda g: g.done | (g.filled == PAD))
+wrong_decode("ended_by_padding_too", "A `<PAD>` that the model says does not end a row. Only `<END>` does: `done = "
+             "done | (word == Vocabulary.end_id)`.", done=lambda g: g.done | (g.filled == END) | (g.filled == PAD))
+BREAK_IN_ROWS = ("`break` leaves the loop over the rows, and the rows after one that has ended get no word. Go on with "
+                 "the next row: `continue`.")
+wrong_decode("break_at_a_row_that_has_ended", BREAK_IN_ROWS,
+             filled=lambda g: np.where(np.logical_or.accumulate(g.done), PAD, g.word))
+wrong_decode("break_at_end", BREAK_IN_ROWS, filled=lambda g: np.where(
+    g.done | (np.cumsum(~g.done & (g.word == END)) > (g.word == END)), PAD, g.word))
 wrong_decode("never_done", PAST_THE_END, done=lambda g: g.done, result=lambda g: g.ids)
 wrong_decode("never_done_one_too_few", PAST_THE_END, done=lambda g: g.done,
              more=lambda g: g.ids.shape[1] < g.max_length)
 wrong_decode("never_done_and_no_room", PAST_THE_END, done=lambda g: g.done, result=lambda g: g.ids[:, :-1])
 wrong_decode("end_added_at_the_limit", "You close a row with `<END>` that never said it. At `max_length` it is just "
              "cut off.", result=lambda g: closed(g.ids[:, 1:].copy(), g.done))
+wrong_decode("end_added_after_the_limit", "You close a row with `<END>` that never said it. At `max_length` it is just "
+             "cut off.", result=lambda g: g.ids[:, 1:] if g.done.all() else np.hstack(
+                 [g.ids[:, 1:], np.where(g.done, PAD, END)[:, None]]))
 wrong_decode("fill_turned_around", "`np.where` has its two choices exchanged: `<PAD>` where a row is done, else the "
              "word.", filled=lambda g: np.where(g.done, g.word, PAD))
 wrong_decode("if_for_an_array", ONE_ROW, done=lambda g: np.array([bool(g.word == END)]))
@@ -1118,9 +1385,12 @@ def closed(ids, done):
 wrong_decode("begins_with_padding", BEGIN_WITH_START, start=lambda g: np.zeros((len(g.src), 1), int))
 wrong_decode("begins_with_end", BEGIN_WITH_START, start=lambda g: np.full((len(g.src), 1), END))
 wrong_decode("begins_with_nothing", BEGIN_WITH_START, start=lambda g: np.zeros((len(g.src), 0), int))
-wrong_decode("begins_with_source", BEGIN_WITH_START, start=lambda g: g.src)
-wrong_decode("starts_for_every_word", "The targets begin with a row of `<START>`, as many as the source has words. One "
-             "is enough: (B, 1).", start=lambda g: np.full_like(g.src, START))
+for name, more in (("", STEPS["more"]), ("_in_steps", lambda g: g.n < g.max_length and not g.done.all())):
+    wrong_decode(f"begins_with_source{name}", BEGIN_WITH_START, start=lambda g: g.src, more=more)
+    wrong_decode(f"starts_for_every_word{name}", "The targets begin with a row of `<START>`, as many as the source has "
+                 "words. One is enough: (B, 1).", start=lambda g: np.full_like(g.src, START), more=more)
+    wrong_decode(f"not_kept{name}", "The words are not kept: `np.hstack` and `np.append` change nothing, they return a "
+                 "new array. Write `ids = np.hstack(...)`.", ids=lambda g: g.ids, more=more)
 wrong_decode("start_without_an_axis", START_FOR_EACH, start=lambda g: np.full(len(g.src), START),
              more=lambda g: not g.done.all())
 wrong_decode("one_start_for_all", START_FOR_EACH, start=lambda g: np.array([[START]]))
@@ -1135,12 +1405,40 @@ wrong_decode("added_below", NEW_COLUMN, ids=lambda g: np.concatenate([g.ids, g.f
 wrong_decode("appended_flat", NEW_COLUMN, ids=lambda g: np.append(g.ids, g.filled))
 wrong_decode("appended_flat_and_asked", NEW_COLUMN, ids=lambda g: np.append(g.ids, g.filled),
              more=lambda g: not g.done.all())
-wrong_decode("not_kept", "The words are not kept: `np.hstack` changes nothing, it returns a new array. Write `ids = "
-             "np.hstack(...)`.", ids=lambda g: g.ids)
 wrong_decode("appended_to_an_array", "Arrays have no `append`. `np.hstack` puts a column beside others and returns a "
              "new array.", ids=lambda g: g.ids.append(g.filled))
 wrong_decode("no_loop", "Only one word is added. Ask again until every row has its `<END>`, or `max_length` words are "
              "there.", more=lambda g: g.ids.shape[1] == 1)
+
+
+def wrong_lists(add, sentence):
+    """Register an answer that keeps a list for each row as a mistake. add: (rows, words) adds the words to them."""
+    def answer(model, src, max_length):
+        rows = [[START] for _ in src]
+        for _ in range(max_length):
+            add(rows, model(src, np.array(rows))[:, -1].argmax(axis=-1))
+            if all(END in row for row in rows):
+                break
+        return np.array([row[1:] for row in rows])
+    answer.__name__ = add.__name__
+    GREEDY_DECODE.mistake(sentence)(answer)
+
+
+def break_after_the_word(rows, words):
+    for row, word in zip(rows, words, strict=True):
+        row.append(PAD if END in row else word)
+        if word == END:
+            break
+
+
+def added_to_open_rows(rows, words):
+    for row, word in zip(rows, words, strict=True):
+        if END not in row:
+            row.append(word)
+
+
+wrong_lists(break_after_the_word, BREAK_IN_ROWS)
+wrong_lists(added_to_open_rows, UNEVEN_ROWS)
 
 
 @GREEDY_DECODE.alternative
@@ -1198,7 +1496,7 @@ def one_call_more_than_needed(model, src, max_length):
     ids, words = np.full((len(src), 1), START), []
     for _ in range(max_length):
         word = model(src, ids)[:, -1].argmax(-1) * (ids != END).all(axis=1)
-        if not word.any():
+        if (ids == END).any(axis=1).all():
             break
         words.append(word)
         ids = np.concatenate([ids, word.reshape(-1, 1)], axis=1)

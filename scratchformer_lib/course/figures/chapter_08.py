@@ -106,7 +106,7 @@ def writing_widget(write, texts):
         bars = ", ".join(f"'{word}' {percent(share)}" for word, share in likely[:BARS])
         return f"Writing for '{text}': after '{' '.join(so_far)}' the likeliest next words are {bars}."
 
-    text = ipywidgets.Dropdown(options=list(texts), value=list(texts)[0], description="text", layout={"width": "420px"})
+    text = ipywidgets.SelectionSlider(options=list(texts), description="text", layout={"width": "420px"})
     step = ipywidgets.IntSlider(value=1, min=1, max=1, description="step", layout={"width": "420px"})
     follow(step, text, lambda text: len(write(text)))
     interactive(draw, alt, text=text, step=step)
