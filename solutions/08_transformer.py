@@ -757,4 +757,4 @@ print("ln 37000 =", np.log(37000).round(2))
 # - Wu et al., "Google's neural machine translation system", 2016, section 7: beam search with a length penalty.
 # - Press and Wolf, "Using the output embedding to improve language models", 2017: tied tables.
 #
-# `progress()` in a new cell shows the map. Next comes chapter 09: gradients.
+# `progress()` in a new cell shows the map. Next comes [chapter 09](09_gradients.ipynb): gradients.

@@ -3,8 +3,9 @@
 python tests/parity.py makes tests/parity/*.npz anew; it needs PyTorch. The tests read these files, and where PyTorch is
 installed they also compute the values live (make test-slow).
 
-A case is a function of ours, inputs in our terms, and what PyTorch makes of them. Masks: in our terms, True means "may
-look", as in F.scaled_dot_product_attention; the layers of torch.nn mean the opposite. Padding has id 0.
+A case is a function of ours, inputs in our terms, and what PyTorch makes of them: outputs, and for "gradients" those of
+a sum over the outputs. Masks: in our terms, True means "may look", as in F.scaled_dot_product_attention; the layers of
+torch.nn mean the opposite. Padding has id 0.
 """
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 FOLDER = Path(__file__).with_name("parity")
 WITHOUT_TORCH = "PyTorch is not installed (pip install torch); its stored values were compared"
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+MODULES = ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer")
 
 
 class Case(NamedTuple):
@@ -40,7 +42,28 @@ def agrees(case, *got):
         assert error < TOLERANCE[case.dtype], f"{case}, output {i}: relative error {error:.1e}"
 
 
+def weights_like(y):
+    """A different number for every entry of an output. The gradients are those of the sum of all, so weighted."""
+    return np.cos(np.arange(1.0, y.size + 1)).reshape(y.shape)
+
+
+def gradients_agree(case, gradients):
+    """Raise an error unless these are the gradients that the case expects. gradients: {name of an input: array}."""
+    (theirs,) = case.expected
+    assert sum(dx.size for dx in gradients.values()) == theirs.size
+    for name, dx in gradients.items():
+        expected, theirs = theirs[:dx.size].reshape(dx.shape), theirs[dx.size:]
+        error = np.max(np.abs(dx - expected))
+        assert error <= TOLERANCE["float64"] * np.max(np.abs(expected)), f"{case}, gradient of {name}: {error:.1e} off"
+
+
 # What PyTorch makes of our inputs: arrays have become tensors.
+
+def called(layer, state, *args, **options):
+    """Call a layer of torch.nn with these parameters, through which gradients flow, in the place of its own."""
+    import torch
+    return torch.func.functional_call(layer, state, args, options, strict=True)
+
 
 def torch_softmax(F, x, axis):
     return [F.softmax(x, dim=axis)]
@@ -71,9 +94,9 @@ def torch_multi_head(F, x, memory, W_Q, W_K, W_V, W_O, n_heads, ids, causal=Fals
     state = dict(zip(names, (W_Q.T, W_K.T, W_V.T), strict=True))
     if x.shape[-1] == memory.shape[-1]:
         state = {"in_proj_weight": torch.cat([W_Q.T, W_K.T, W_V.T])}
-    layer.load_state_dict(state | {"out_proj.weight": W_O.T})
     padding, mask = torch_masks(ids, causal)
-    return layer(x, memory, memory, key_padding_mask=padding, attn_mask=mask, average_attn_weights=False)
+    return called(layer, state | {"out_proj.weight": W_O.T}, x, memory, memory, key_padding_mask=padding,
+                  attn_mask=mask, average_attn_weights=False)
 
 
 def torch_layer_norm(F, x, gamma, beta, eps):
@@ -82,6 +105,10 @@ def torch_layer_norm(F, x, gamma, beta, eps):
 
 def torch_gelu(F, x):
     return [F.gelu(x, approximate="tanh")]
+
+
+def torch_feed_forward(F, x, W_1, b_1, W_2, b_2, activation):
+    return [torch_activations(F)[activation](x @ W_1 + b_1) @ W_2 + b_2]
 
 
 def torch_activations(F):
@@ -104,9 +131,8 @@ def torch_block(F, x, n_heads, ids, causal, pre_norm, activation, **params):
     layer = torch.nn.TransformerEncoderLayer(x.shape[-1], n_heads, len(params["b_1"]), dropout=0, norm_first=pre_norm,
                                              activation=torch_activations(F)[activation], batch_first=True,
                                              dtype=x.dtype)
-    layer.load_state_dict(torch_layer_state(**params))
     padding, mask = torch_masks(ids, causal)
-    return [layer(x, src_mask=mask, src_key_padding_mask=padding)]
+    return [called(layer, torch_layer_state(**params), x, src_mask=mask, src_key_padding_mask=padding)]
 
 
 def torch_encoder(F, x, n_layers, n_heads, ids, pre_norm, activation, **params):
@@ -121,8 +147,8 @@ def torch_encoder(F, x, n_layers, n_heads, ids, pre_norm, activation, **params):
         **{name: values[i] for name, values in params.items() if name not in ("gamma", "beta")}).items()}
     if pre_norm:
         state |= {"norm.weight": params["gamma"], "norm.bias": params["beta"]}
-    encoder.load_state_dict(state)
-    return [encoder(x, src_key_padding_mask=ids == 0)]
+    return [called(encoder, state, x, src_key_padding_mask=ids == 0)]
+
 
 def torch_stack(F, kind, params, n_heads, pre_norm, activation):
     """A torch.nn.TransformerEncoder or TransformerDecoder of the sizes of our parameters, for torch_stack_state."""
@@ -166,8 +192,8 @@ def n_layers_of(params):
 def torch_decoder(F, x, memory, ids, ids_memory, n_heads, pre_norm, activation, **params):
     padding, mask = torch_masks(ids, causal=True)
     decoder = torch_stack(F, "Decoder", params, n_heads, pre_norm, activation)
-    decoder.load_state_dict(torch_stack_state("Decoder", params))
-    return [decoder(x, memory, tgt_mask=mask, tgt_key_padding_mask=padding, memory_key_padding_mask=ids_memory == 0)]
+    return [called(decoder, torch_stack_state("Decoder", params), x, memory, tgt_mask=mask,
+                   tgt_key_padding_mask=padding, memory_key_padding_mask=ids_memory == 0)]
 
 
 def torch_embedded(F, ids, table, scale):
@@ -190,17 +216,23 @@ def torch_transformer(F, src, tgt, n_heads, pre_norm, activation, scale, **param
     encoder, decoder = (torch_stack(F, kind, part, n_heads, pre_norm, activation) for kind, part in parts.items())
     model = torch.nn.Transformer(source_table.shape[1], n_heads, custom_encoder=encoder, custom_decoder=decoder,
                                  batch_first=True)
-    for kind, part in parts.items():                # only now: a torch.nn.Transformer draws its parts' numbers anew
-        getattr(model, kind.lower()).load_state_dict(torch_stack_state(kind, part))
+    state = {f"{kind.lower()}.{name}": p for kind, part in parts.items()
+             for name, p in torch_stack_state(kind, part).items()}
     padding, mask = torch_masks(tgt, causal=True)
-    y = model(torch_embedded(F, src, source_table, scale), torch_embedded(F, tgt, target_table, scale), tgt_mask=mask,
-              src_key_padding_mask=src == 0, tgt_key_padding_mask=padding, memory_key_padding_mask=src == 0)
+    y = called(model, state, torch_embedded(F, src, source_table, scale), torch_embedded(F, tgt, target_table, scale),
+               tgt_mask=mask, src_key_padding_mask=src == 0, tgt_key_padding_mask=padding,
+               memory_key_padding_mask=src == 0)
     return [F.linear(y, params["output/W"].T if "output/W" in params else target_table, params["output/b"])]
 
 
 def torch_cross_entropy(F, logits, targets, ignore_id, label_smoothing):
     ignored = {} if ignore_id is None else {"ignore_index": ignore_id}
     return [F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing, **ignored)]
+
+
+def torch_loss(F, labels, ignore_id, label_smoothing, **inputs):
+    """The cross-entropy of a whole Transformer."""
+    return torch_cross_entropy(F, *torch_transformer(F, **inputs), labels, ignore_id, label_smoothing)
 
 
 # The inputs: (function, name, inputs).
@@ -366,24 +398,78 @@ def inputs_of_transformer(rng):
                                         "label_smoothing": 0.1}
 
 
+ALSO_GRADIENTS_OF = """
+    softmax-3x5-axis0-times1 log_softmax-3x5-axis0-times1 softmax-2x3x4-axis1-times1 log_softmax-2x3x4-axis1-times1
+    attention-mask-for-each-head attention-padding-and-causal attention-repeated-keys
+    multi_head-padding-and-causal multi_head-repeated-words multi_head-narrow-memory
+    layer_norm-usual layer_norm-constant-row layer_norm-large-eps layer_norm-no-eps gelu-usual gelu-far-out
+    block-post-norm-relu-masks block-post-norm-gelu-repeated-words
+    block-pre-norm-relu-repeated-words block-pre-norm-gelu-masks
+    encoder-1-layers-post-norm-gelu encoder-1-layers-pre-norm-relu
+    decoder-1-layers-post-norm-relu-padding decoder-1-layers-pre-norm-gelu-repeated-words
+""".split()
+
+
+def inputs_of_gradients(rng):
+    for name in MODULES:
+        for function, title, inputs in globals()[f"inputs_of_{name}"](seeded()):
+            if f"{function}-{title}" in ALSO_GRADIENTS_OF:
+                yield function, title, inputs
+    x, W_1, b_1, W_2, b_2 = (rng.standard_normal(shape) for shape in ((3, 5, 4), (4, 6), 6, (6, 4), 4))
+    for activation in ("relu", "gelu"):
+        yield "feed_forward", activation, {"x": x, "W_1": W_1, "b_1": b_1, "W_2": W_2, "b_2": b_2,
+                                           "activation": activation}
+
+    D, n_words = 4, 9
+    src, tgt, labels = padded(rng, (2, 6, 4), 6), padded(rng, (5, 3, 1), 5), padded(rng, (5, 3, 1), 5)
+    repeated = {"src": np.array([[4, 5, 4, 4, 5, 0]] * 3), "tgt": np.array([[1, 6, 6, 1, 6]] * 3)}
+    for pre_norm in (False, True):
+        params = {"source_table": rng.standard_normal((n_words, D)), "target_table": rng.standard_normal((n_words, D)),
+                  "output/W": matrix(rng, D, n_words), "output/b": rng.standard_normal(n_words)}
+        for part, n_layers, *attentions in (("encoder", 2, "attention"),
+                                            ("decoder", 1, "self_attention", "cross_attention")):
+            stack = stack_of(rng, n_layers, D, 12, pre_norm, *attentions)
+            params |= {f"{part}/{name}": p for name, p in stack.items()}
+        for name, without, changed in (
+                ("relu", (), {"activation": "relu"}), ("repeated-words", (), repeated),
+                ("gelu-smoothing", (), {"label_smoothing": 0.1}), ("nothing-ignored", (), {"ignore_id": None}),
+                ("tied", ("output/W",), {}), ("shared-and-tied", ("target_table", "output/W"), {"scale": False})):
+            yield "loss", f"{'pre' if pre_norm else 'post'}-norm-{name}", {
+                "src": src, "tgt": tgt, "labels": labels, "n_heads": 2, "pre_norm": pre_norm, "activation": "gelu",
+                "scale": True, "ignore_id": 0, "label_smoothing": 0.0, **changed,
+                **{key: p for key, p in params.items() if key not in without}}
+
+
+def seeded():
+    return np.random.RandomState(20)        # unlike those of a Generator, its numbers are promised to stay the same
+
+
 def cases(name):
-    """The cases of a module, without what is expected."""
-    rng = np.random.RandomState(20)         # unlike those of a Generator, its numbers are promised to stay the same
-    for function, title, inputs in globals()[f"inputs_of_{name}"](rng):
-        for dtype in TOLERANCE:
-            floats = {key for key, x in inputs.items() if isinstance(x, np.ndarray) and x.dtype.kind == "f"}
-            cast = {key: x.astype(dtype) if key in floats else x for key, x in inputs.items()}
+    """The cases of a module, or of "gradients", without what is expected."""
+    for function, title, inputs in globals()[f"inputs_of_{name}"](seeded()):
+        for dtype in ("float64",) if name == "gradients" else TOLERANCE:
+            cast = {key: x.astype(dtype) if is_float(x) else x for key, x in inputs.items()}
             yield Case(function, title, dtype, cast, [])
+
+
+def is_float(x):
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def live(name):
     """The cases, computed now by PyTorch."""
     import torch
     for case in cases(name):
-        tensors = {key: torch.tensor(x) if isinstance(x, np.ndarray) else x for key, x in case.inputs.items()}
-        with torch.no_grad():
-            outputs = globals()[f"torch_{case.function}"](torch.nn.functional, **tensors)
-        yield case._replace(expected=[y.numpy() for y in outputs])
+        tensors = {key: torch.tensor(x, requires_grad=is_float(x)) if isinstance(x, np.ndarray) else x
+                   for key, x in case.inputs.items()}
+        outputs = globals()[f"torch_{case.function}"](torch.nn.functional, **tensors)
+        expected = [y.detach().numpy() for y in outputs]
+        if name == "gradients":
+            total = sum((y * torch.tensor(w)).sum() for y, w in zip(outputs, map(weights_like, expected), strict=True))
+            floats = [x for key, x in tensors.items() if is_float(case.inputs[key])]
+            gradients = torch.autograd.grad(total, floats, materialize_grads=True)
+            expected = [torch.cat([dx.flatten() for dx in gradients]).numpy()]
+        yield case._replace(expected=expected)
 
 
 def stored(name):
@@ -395,6 +481,6 @@ def stored(name):
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name in ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer"):
+    for name in (*MODULES, "gradients"):
         arrays = {f"{case}-output{i}": y for case in live(name) for i, y in enumerate(case.expected)}
         np.savez_compressed(FOLDER / f"{name}.npz", **arrays)

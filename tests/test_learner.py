@@ -405,6 +405,33 @@ def test_chapter_05_runs_on_the_learners_own_functions_of_01_to_04(whole_course)
     assert all(name in done.stdout for name in wanted), done.stdout + done.stderr
 
 
+def test_from_chapter_09_on_the_courses_function_stands_in_where_there_is_no_gradient(whole_course):
+    one_by_one = """
+def softmax(x, axis=-1):
+    def one(row):
+        e = np.exp(row - row.max())
+        return e / e.sum()
+    return np.apply_along_axis(one, axis, x)"""
+    assert "Saved to" in run(whole_course, ONE, one_by_one, "check(softmax)")
+    assert whose(run(whole_course, BEGIN.format('"08", mine=True')), "Yours") == ["softmax"]
+    printed = run(whole_course, BEGIN.format('"09", mine=True'))
+    assert whose(printed, "Yours") == [] and "softmax" in whose(printed, "The course's")
+    assert "np.apply_along_axis cannot be differentiated" in printed
+    assert "(in the line `return np.apply_along_axis(one, axis, x)`)" in printed
+    assert "apply_along_axis" in saved(whole_course, "softmax")
+
+
+def test_right_answers_of_all_chapters_have_the_gradients_of_the_courses_own():
+    differentiation, every = reference("differentiation"), reference("checks").all_exercises()
+    tried = 0
+    for asked in every.values():
+        if ".course." not in asked.reference.__module__ and not isinstance(asked.reference, type):
+            of_gradients = differentiation.of_gradients(asked)
+            tried += bool(of_gradients.inputs())
+            assert not reference("assemble").failure_reason(of_gradients, lambda asked: asked.reference), asked.name
+    assert tried > 15
+
+
 def test_reset_backs_up_and_restores(tmp_path):
     for folder in ("scratchformer_lib", "chapters", "solutions"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))

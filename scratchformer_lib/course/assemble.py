@@ -245,7 +245,8 @@ def failure_reason(asked, function):
     cases, done = asked.inputs(), exercises_.attempts(asked, f)
     for case, result in zip(cases, done, strict=False):
         if result.error:
-            return f"{case.title}: {result.error.kind} {result.error.message}".strip()
+            line = f" (in the line `{result.error.line}`)" if result.error.line else ""
+            return f"{case.title}: {result.error.kind} {result.error.message}".strip() + line
         different = exercises_.difference(asked, case, result)
         if different:
             return f"{case.title}: {different.text}"

@@ -16,6 +16,7 @@ from .carry import NotCarried, carried, find
 
 SHIPPED = assemble.SHIPPED
 DRIVE = Path("/content/drive/MyDrive")              # where Colab mounts it
+FIRST_WITH_GRADIENTS = "09"
 state = {"chapter": None}
 
 
@@ -190,8 +191,11 @@ def usable_answers(wanted):
     return in_order, problems
 
 
-def admitted_answers():
-    """The learner's functions that the library runs on, and {name: why not} for the others."""
+def admitted_answers(differentiated=False):
+    """The learner's functions that the library runs on, and {name: why not} for the others.
+
+    differentiated: only those that have gradients.
+    """
     exercises = exported_exercises()
     answers, problems = usable_answers(exercises)
     admitted, refused = assemble.admit(answers, list(exercises.values()))
@@ -200,6 +204,11 @@ def admitted_answers():
         version = re.search(r"ScratchFormer (\S+),", path.read_text(encoding="utf-8"))
         stale = f"It was saved by version {version[1]} of the course. " if version and version[1] != __version__ else ""
         problems[name] = f"set aside. {why}. {stale}{set_aside(path)}"
+    if differentiated:
+        from . import differentiation  # it needs the engine, which is made
+        for name, why in differentiation.not_differentiable(admitted, exercises.values()).items():
+            problems[name] = f"the course's stands in for it here, where gradients are needed. {why}"
+            del admitted[name]
     return admitted, problems
 
 
@@ -226,7 +235,7 @@ def use_shipped():
 
 def use_mine():
     """Put the learner's functions in front of the library's, and say whose is whose."""
-    admitted, problems = admitted_answers()
+    admitted, problems = admitted_answers(chapter() >= FIRST_WITH_GRADIENTS)
     lines = [f"`{name}`: {why}" for name, why in problems.items()]
     modules = assemble.shipped_modules()
     folder = tempfile.mkdtemp(prefix="scratchformer_mine_")
