@@ -214,7 +214,9 @@ def method(name):
 def in_place(operator):
     """x += y makes a new array, and x stands for it from now on, under all its names."""
     def change(self, other):
-        if np.ndim(self.value) and self.value.base is not None:
+        if not isinstance(self.value, np.ndarray):      # a number is never changed, only its name
+            return operator(self, other)
+        if self.value.base is not None:
             refuse("an operator such as += on a part or another form of an array", "write x = x + y")
         new = operator(self, other)
         if new.shape != self.shape:

@@ -531,6 +531,7 @@ def test_no_output_is_written_into_in_silence(function):
     "y = x * 1; v = y[0]; v *= 2; v * y",
     "y = x * 1; v = y; v += 1; y * v", "y = x * 1; v = [y, y]; y += 1; v[0] * v[1]", "y = x.copy(); y += 1; x * y",
     "y = x * 1; v = +y; v += 1; y",
+    "y = x.sum(); v = y; y += 1; v * y", "y = one * 1; v = [y]; y *= 2; v[0] * y", "y = x[0, 0]; v = y; y -= 1; v",
     "np.linalg.norm(x, 2, -1)", "np.sum(cube[..., :3], 2, float)", "np.mean(cube[..., :3], 2, float)",
     "np.dot(cube, cube.mT)", "np.dot(x, cube.mT)", "np.clip(x, min=1)",
     "np.swapaxes(x, axis1=0, axis2=1)", "np.concatenate([x, x], axis=None)", "np.array_split(x, 5)",
