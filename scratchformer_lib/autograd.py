@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .support.files import flat
+from .support.memory import keep_memory
 
 
 def multiply_gradient(dy, y, a, b):
@@ -499,8 +500,13 @@ def value_and_grad(f, by_hand=True):
             raise ValueError(f"f must return a number that depends on params; got {type(loss).__name__}")
         if loss.shape != ():
             raise ValueError(f"f must return one number, of shape (); got {loss.shape}")
+        keep_memory()
         gradients = backward(tape, {loss.slot: np.ones_like(loss.value)})
-        return loss.value, tree_map(lambda x: gradients.get(x.slot, np.zeros_like(x.value)).copy(), tracked)
+
+        def gradient(x):
+            return gradients[x.slot].copy() if x.slot in gradients else np.zeros_like(x.value)
+
+        return loss.value, tree_map(gradient, tracked)
     return run
 
 
@@ -556,6 +562,9 @@ class differentiable:
         if isinstance(outputs, tuple):
             return tuple(tape.write(self.__name__, rule, inputs, outputs))
         return tape.write(self.__name__, rule, inputs, [outputs])[0]
+
+    def __repr__(self):
+        return repr(self.f)
 
     def gradient(self, rule):
         """Register rule(dy, y, *args), which returns a gradient for each argument, as a decorator."""

@@ -1,10 +1,13 @@
-"""The block: look around, then think. Made from solutions/05_block.py: edit there."""
+"""The block: look around, then think. Made from solutions/05_block.py and solutions/11_gradients_by_hand.py: edit
+there."""
 import math
 
 import numpy as np
 
+from .autograd import differentiable
 from .multi_head import init_linear, init_multi_head, linear, multi_head_attention
 from .support.arguments import check_axes, check_block, check_count, check_linear, check_rate, check_vector
+from .support.sums import dot_last, in_blocks, sum_last, sum_rows
 
 
 def relu(x):
@@ -19,6 +22,41 @@ def gelu(x):
     Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
     """
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
+gelu = differentiable(gelu)
+
+
+@gelu.fused
+def gelu_forward(x):
+    """What gelu returns, and its way back, for which the slope is computed on the way forward."""
+    a, b = math.sqrt(2 / math.pi), 0.044715 * math.sqrt(2 / math.pi)
+    y, slope = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    for x_, y_, slope_ in in_blocks(x, y, slope):
+        square = x_ * x_
+        gate = square * b
+        gate += a
+        gate *= x_
+        np.tanh(gate, out=gate)
+        gate *= 0.5
+        gate += 0.5                                     # (1 + tanh(a x + b x^3)) / 2
+        np.multiply(x_, gate, out=y_)
+        square *= 6 * b
+        square += 2 * a
+        np.subtract(1, gate, out=slope_)                # gate + y (1 - gate) (2 a + 6 b x^2)
+        slope_ *= y_
+        slope_ *= square
+        slope_ += gate
+    return y, lambda dy: np.multiply(dy, slope, out=slope)
+
+
+relu = differentiable(relu)
+
+
+@relu.gradient
+def relu_gradient(dy, y, x):
+    """The gradient of relu: dy where x was positive."""
+    return dy * (y > 0)
 
 
 def feed_forward(x, W_1, b_1, W_2, b_2, activation=gelu):
@@ -48,6 +86,38 @@ def layer_norm(x, gamma, beta, eps=1e-5):
     centered = x - np.mean(x, axis=-1, keepdims=True)
     variance = np.mean(centered * centered, axis=-1, keepdims=True)
     return gamma * centered / np.sqrt(variance + eps) + beta
+
+
+layer_norm = differentiable(layer_norm)
+
+
+def layer_norm_gradient(dy, x_hat, scale, gamma):
+    """The gradient of layer_norm, from what its way forward has kept.
+
+    dy: the gradient of y = gamma * x_hat + beta, (..., D). x_hat: (x - mean) * scale, (..., D).
+    scale: 1 / sqrt(variance + eps), (..., 1). gamma: (D,).
+    Returns (dx, d_gamma, d_beta): (..., D), (D,) and (D,).
+    """
+    dx = dy * gamma
+    mean, along = sum_last(dx) / dx.shape[-1], dot_last(dx, x_hat) / dx.shape[-1]
+    dx -= mean
+    dx -= x_hat * along
+    dx *= scale
+    return dx, sum_rows(dy * x_hat), sum_rows(dy)
+
+
+@layer_norm.fused
+def layer_norm_forward(x, gamma, beta, eps=1e-5):
+    """What layer_norm returns, and its way back, which uses what the way forward has computed."""
+    check_axes("x", x, 1)
+    check_vector("gamma", gamma, x.shape[-1])
+    check_vector("beta", beta, x.shape[-1])
+    x_hat = x - sum_last(x) / x.shape[-1]
+    scale = 1 / np.sqrt(dot_last(x_hat, x_hat) / x.shape[-1] + eps)
+    x_hat *= scale
+    y = gamma * x_hat
+    y += beta
+    return y, lambda dy: layer_norm_gradient(dy, x_hat, scale, gamma)
 
 
 def dropout(x, rate, rng):

@@ -1,10 +1,13 @@
-"""Multi-head attention: several looks at once. Made from solutions/04_multi_head.py: edit there."""
+"""Multi-head attention: several looks at once. Made from solutions/04_multi_head.py and
+solutions/11_gradients_by_hand.py: edit there."""
 import math
 
 import numpy as np
 
 from .attention import scaled_dot_product_attention
+from .autograd import differentiable
 from .support.arguments import check_axes, check_count, check_heads, check_linear, check_multi_head
+from .support.sums import rows_of, sum_rows
 
 
 def split_heads(x, n_heads):
@@ -40,6 +43,21 @@ def linear(x, W, b=None):
     check_linear(x.shape[-1], W, b)
     y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product
     return y if b is None else y + b
+
+
+linear = differentiable(linear)
+
+
+@linear.gradient
+def linear_gradient(dy, y, x, W, b=None):
+    """The gradient of linear.
+
+    dy: the gradient of y, (..., n_out). y: (..., n_out). x: (..., n_in). W: (n_in, n_out). b: (n_out,) or None.
+    Returns (dx, dW, db), each of the shape of its array; db is None where b is.
+    """
+    dx = (rows_of(dy) @ W.T).reshape(x.shape)
+    dW = rows_of(x).T @ rows_of(dy)
+    return dx, dW, None if b is None else sum_rows(dy)
 
 
 def init_linear(rng, n_in, n_out):
@@ -89,3 +107,46 @@ def multi_head_attention(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     v = split_heads(linear(memory, W_V), n_heads)
     output, weights = scaled_dot_product_attention(q, k, v, mask)
     return linear(merge_heads(output), W_O), weights
+
+
+multi_head_attention = differentiable(multi_head_attention)
+
+
+@multi_head_attention.fused
+def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    """What multi_head_attention returns, and its way back: the ways back of its parts, in a row.
+
+    Queries, keys and values of one array come out of one wide product, and their gradients go into one.
+    """
+    check_multi_head(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask)
+    if memory.shape[:-2] != x.shape[:-2]:
+        axes = np.broadcast_shapes(memory.shape[:-2], x.shape[:-2])
+        x, memory = (np.broadcast_to(z, (*axes, *z.shape[-2:])) for z in (x, memory))
+    sources = [(x, [W_Q, W_K, W_V])] if memory is x else [(x, [W_Q]), (memory, [W_K, W_V])]
+    wide = [(z, np.concatenate(matrices, axis=1)) for z, matrices in sources]
+
+    def heads(arrays):
+        return [split_heads(part, n_heads) for y, (_, matrices) in zip(arrays, sources, strict=True)
+                for part in columns(y, matrices)]
+
+    projected = [linear(z, W) for z, W in wide]
+    (y, weights), attention_backward = scaled_dot_product_attention.forward(*heads(projected), mask)
+    merged = merge_heads(y)
+
+    def backward(dy, d_weights=None):
+        if dy is None:
+            dy = np.zeros((*x.shape[:-1], W_O.shape[1]), x.dtype)
+        d_merged, dW_O, _ = linear_gradient(dy, None, merged, W_O)
+        d_projected = [np.empty_like(y) for y in projected]
+        attention_backward(split_heads(d_merged, n_heads), d_weights, out=heads(d_projected))
+        dz, dW, _ = zip(*(linear_gradient(d, None, z, W) for d, (z, W) in zip(d_projected, wide, strict=True)),
+                        strict=True)
+        dW = [part for d, (_, matrices) in zip(dW, sources, strict=True) for part in columns(d, matrices)]
+        return dz[0], dz[1] if len(dz) == 2 else np.zeros_like(x), *dW, dW_O
+
+    return (linear(merged, W_O), weights), backward
+
+
+def columns(y, matrices):
+    """Cut y = z @ np.concatenate(matrices, axis=1) into the columns that belong to each matrix."""
+    return np.split(y, np.cumsum([W.shape[1] for W in matrices])[:-1], axis=-1)

@@ -52,6 +52,7 @@ from scratchformer_lib.course.figures import chapter_09 as figures
 from scratchformer_lib.embeddings import Vocabulary
 from scratchformer_lib.softmax import log_softmax, softmax
 from scratchformer_lib.support.files import flat, nested
+from scratchformer_lib.support.memory import keep_memory
 from scratchformer_lib.support.number_words import in_english, in_german
 from scratchformer_lib.training import cross_entropy, teacher_forcing_pair
 from scratchformer_lib.transformer import TransformerConfig, greedy_decode, init_transformer, transformer
@@ -851,8 +852,13 @@ def value_and_grad(f, by_hand=True):
             raise ValueError(f"f must return a number that depends on params; got {type(loss).__name__}")
         if loss.shape != ():
             raise ValueError(f"f must return one number, of shape (); got {loss.shape}")
+        keep_memory()
         gradients = backward(tape, {loss.slot: np.ones_like(loss.value)})
-        return loss.value, tree_map(lambda x: gradients.get(x.slot, np.zeros_like(x.value)).copy(), tracked)
+
+        def gradient(x):
+            return gradients[x.slot].copy() if x.slot in gradients else np.zeros_like(x.value)
+
+        return loss.value, tree_map(gradient, tracked)
     return run
 
 # %%
@@ -1142,6 +1148,9 @@ class differentiable:
         if isinstance(outputs, tuple):
             return tuple(tape.write(self.__name__, rule, inputs, outputs))
         return tape.write(self.__name__, rule, inputs, [outputs])[0]
+
+    def __repr__(self):
+        return repr(self.f)
 
     def gradient(self, rule):
         """Register rule(dy, y, *args), which returns a gradient for each argument, as a decorator."""

@@ -20,7 +20,8 @@ WRONG_AXIS = """def softmax(x, axis=-1):
     return e / e.sum(axis=0, keepdims=True)"""
 TEMPERATURE = "def with_temperature(x, temperature, axis=-1):\n    return softmax(x / temperature, axis)"
 
-pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium or Chrome on the PATH for the browser tests")
+pytestmark = [pytest.mark.skipif(chromium() is None, reason="no Chromium or Chrome on the PATH for the browser tests"),
+              pytest.mark.xdist_group("browser")]       # they go through one course, in order
 
 
 @pytest.fixture(scope="module")

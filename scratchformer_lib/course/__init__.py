@@ -1,4 +1,4 @@
-"""What makes a notebook a course: begin, check, solution, progress.
+"""What makes a notebook a course: begin, check, solution, progress, watch.
 
 Everything here runs from a second package object over the same folder, `scratchformer_reference`. A check therefore
 always meets the course's own functions, whatever a learner's code has put in the place of the library's.
@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-__all__ = ["begin", "check", "progress", "solution"]
+__all__ = ["begin", "check", "progress", "solution", "watch"]
 
 
 def begin(chapter, mine=False):
@@ -33,6 +33,11 @@ def solution(f):
 def progress():
     """Show the map of the Transformer with everything lit that you have solved."""
     reference("learner").progress()
+
+
+def watch():
+    """Show a training while it runs, and when it is over: fit(..., on_step=watch())."""
+    return reference("watching").watch()
 
 
 def reference(name):

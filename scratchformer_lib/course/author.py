@@ -91,6 +91,17 @@ class Cell:
         return all(is_import(statement) for statement in self.tree.body)
 
     @property
+    def under(self):
+        """The function that it adds a gradient to: by `f = differentiable(f)`, or by a decorator `@f.gradient`."""
+        for statement in self.tree.body:
+            if is_wrapping(statement):
+                return statement.targets[0].id
+            for decorator in getattr(statement, "decorator_list", []):
+                if isinstance(decorator, ast.Attribute):
+                    return ast.unparse(decorator.value)
+        return None
+
+    @property
     def asks_something(self):
         return self.kind == "code" and BEGIN in self.text
 
@@ -196,7 +207,7 @@ class Chapter:
         for cell in self.cells:
             if cell.kind == "markdown":
                 spoken += cell.source
-            if cell.exported:
+            if cell.exported and not cell.only_imports:
                 self.module_of(cell)
             if cell.asks_something:
                 if cell.asks not in checked:
@@ -263,7 +274,7 @@ class Project:
         for chapter in self.chapters:
             for cell in chapter.cells:
                 for statement in cell.tree.body if cell.exported else []:
-                    for name in bound_names(statement) if not is_import(statement) else []:
+                    for name in bound_names(statement) if not (is_import(statement) or is_wrapping(statement)) else []:
                         if name in first:
                             raise cell.error(f"exports {name}, which {first[name]} exports already")
                         owner[name], first[name] = chapter.module_of(cell), chapter.path.stem
@@ -274,11 +285,12 @@ class Project:
         contributions = {}
         for chapter in self.chapters:
             for cell in chapter.cells:
-                if cell.exported:
+                if cell.exported and not cell.only_imports:     # imports go where they are needed
                     contributions.setdefault(chapter.module_of(cell), []).append((chapter, cell))
         made = {}
         for module, parts in contributions.items():
-            chapters = list(dict.fromkeys(chapter for chapter, _ in parts))
+            parts = in_reading_order(parts)
+            chapters = sorted({chapter for chapter, _ in parts}, key=lambda chapter: chapter.number)
             imports = [cell for chapter in chapters for cell in chapter.cells if cell.exported and cell.only_imports]
             made[self.package / f"{module}.py"] = module_text(
                 module, [cell.answered for cell in [*imports, *(cell for _, cell in parts)]], chapters,
@@ -349,6 +361,16 @@ class Project:
         return self.root / "chapters" / f"{chapter.path.stem}.ipynb"
 
 
+def in_reading_order(parts):
+    """As the chapters have them; but a gradient stands under its function. parts: pairs of chapter and cell."""
+    ordered = []
+    for chapter, cell in parts:
+        before = [i for i, (_, other) in enumerate(ordered) if cell.under and
+                  cell.under in {other.under, *(name for part in other.tree.body for name in bound_names(part))}]
+        ordered.insert(before[-1] + 1 if before else len(ordered), (chapter, cell))
+    return ordered
+
+
 def learner_notebook(chapter):
     """The notebook that the learner gets: answers removed, nothing executed."""
     cells, used = [], {}
@@ -368,6 +390,12 @@ def learner_notebook(chapter):
 
 def is_import(statement):
     return isinstance(statement, (ast.Import, ast.ImportFrom))
+
+
+def is_wrapping(statement):
+    """f = wrapper(f)"""
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call) and \
+        ast.unparse(statement.targets) == ast.unparse(statement.value.args)
 
 
 def imported_files(tree, package, importer):

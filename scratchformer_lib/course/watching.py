@@ -1,0 +1,3 @@
+"""stub"""
+def watch():
+    return lambda step: None

@@ -1,0 +1,40 @@
+"""Where a training has got to, in a file: parameters, optimizer, losses, the random numbers to come."""
+from dataclasses import replace
+
+import numpy as np
+
+from .files import load_model, save_model
+from .shapes import check_same_shapes
+
+
+def save_checkpoint(path, place, losses, optimizer):
+    """Write a checkpoint. place: a Place of chapter 10. losses: a list. optimizer: how it describes itself."""
+    about = {"step": place.step, "rng": place.rng, "optimizer": optimizer, "validations": place.validations}
+    save_model(path, "checkpoint", about, {"params": place.params, "best": place.best, "state": place.state,
+                                           "losses": np.array(losses)})
+
+
+def load_checkpoint(path, start, optimizer):
+    """Read a checkpoint: (place, losses). start: where a training like it begins.
+
+    Raises ValueError where it is damaged, or of another model, optimizer or kind of random generator.
+    """
+    about, arrays = load_model(path, "checkpoint")
+    try:
+        if about["optimizer"] != optimizer:
+            raise ValueError(f"its optimizer is {about['optimizer']}; this training has {optimizer}")
+        if about["rng"]["bit_generator"] != start.rng["bit_generator"]:
+            raise ValueError(f"its random numbers are from {about['rng']['bit_generator']}; this training has "
+                             f"{start.rng['bit_generator']}")
+        check_same_shapes(arrays["params"], start.params)
+        check_same_shapes(arrays["best"], start.params)
+        numbers = {name: int(arrays["state"].pop(name)) for name, x in start.state.items() if isinstance(x, int)}
+        for name, x in arrays["state"].items():
+            check_same_shapes(x, start.state[name])
+        place = replace(start, step=int(about["step"]), params=arrays["params"], best=arrays["best"],
+                        state={**arrays["state"], **numbers}, rng=about["rng"],
+                        validations={int(step): value for step, value in about["validations"].items()})
+        return place, [float(loss) for loss in arrays["losses"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must be a checkpoint of this training; move it away, or name another file "
+                         f"({error})") from error

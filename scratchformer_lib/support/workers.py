@@ -1,0 +1,43 @@
+"""A batch shared out among threads, each with one BLAS thread: NumPy works outside of Python's lock."""
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from .files import flat, nested
+
+
+def shared_out(differentiate, n_workers, n_labels):
+    """Make a function like `differentiate`, of shares of a batch in a thread each, put together again.
+
+    differentiate: a function of params, the arrays of a batch, and rng, that returns (loss, gradients): a mean over
+    labels. n_labels: a function of a batch that says how many there are in it; so much does its share weigh.
+    """
+    if n_workers == 1:
+        return differentiate
+    threads, one_blas_thread = ThreadPoolExecutor(n_workers), blas_limit()
+
+    def run(params, *batch, rng=None):
+        shares = [share for share in zip(*(np.array_split(x, n_workers) for x in batch), strict=True)
+                  if n_labels(share)]
+        rngs = [None if rng is None else np.random.default_rng(rng.integers(2**63)) for _ in shares]
+        with one_blas_thread():
+            started = [threads.submit(differentiate, params, *share, rng=rng)
+                       for share, rng in zip(shares, rngs, strict=True)]
+            results = [job.result() for job in started]
+        weights = [n_labels(share) / n_labels(batch) for share in shares]
+        slopes = [flat(gradients) for _, gradients in results]
+        gradients = {name: sum(weight * part[name] for weight, part in zip(weights, slopes, strict=True))
+                     for name in slopes[0]}
+        return sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True)), nested(gradients)
+    return run
+
+
+def blas_limit():
+    """A function whose result, in a `with`, leaves one thread to BLAS; without threadpoolctl it does nothing."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return contextlib.nullcontext
+    controller = ThreadpoolController()
+    return lambda: controller.limit(limits=1, user_api="blas")

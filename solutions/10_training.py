@@ -1,0 +1,867 @@
+# %% [markdown]
+# # 10 · Training: it learns
+#
+# <!-- badges -->
+# <!-- /badges -->
+#
+# **The question: a gradient says which way is down. How does one get to the bottom, in minutes, and how does one know
+# that it is the bottom of the right thing?**
+#
+# At the end you will have trained four Transformers from random numbers, each in seconds: to copy, to reverse, to shift
+# a sequence, and to translate numbers that it has never seen. You will have written the step that trains nearly every
+# model of today, and seen what happens without each of its parts.
+#
+# Four exercises, about 75 minutes. You need the gradients from [chapter 09](09_gradients.ipynb).
+
+# %%
+#| setup
+
+# %%
+#| given
+#| default_exp training
+#| export
+import functools
+import math
+import pathlib
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scratchformer_lib.autograd import value_and_grad
+from scratchformer_lib.course import watch
+from scratchformer_lib.course.figures import chapter_10 as figures
+from scratchformer_lib.embeddings import Vocabulary
+from scratchformer_lib.support.arguments import check_at_least_0, check_count
+from scratchformer_lib.support.checkpoints import load_checkpoint, save_checkpoint
+from scratchformer_lib.support.files import flat, nested
+from scratchformer_lib.support.number_words import in_english, in_german
+from scratchformer_lib.support.workers import shared_out
+from scratchformer_lib.training import cross_entropy, teacher_forcing_pair
+from scratchformer_lib.transformer import Transformer, TransformerConfig, greedy_decode, init_transformer, transformer
+
+# %% [markdown]
+# ## 1. Something to learn
+#
+# To see whether a model has learned, take something that can be seen to be solved. Here are three tasks on letters. The
+# model reads a row of letters and writes:
+#
+# - **copy**: the same letters;
+# - **reverse**: the last letter first;
+# - **shift**: the last letter, and then the others from the first on.
+#
+# Each is one rule: from which place of the source does word j of the target come? With n letters, it is j, n - 1 - j,
+# and (j - 1) mod n.
+
+# %%
+#| given
+#| export
+@dataclass(frozen=True)
+class Task:
+    """Something to learn: pairs of a source and its target, drawn anew for every step.
+
+    source, target: a Vocabulary each. draw: a function of rng and n that returns n pairs as ids, (n, S) and (n, T);
+    targets from <START> to <END>, both filled up with <PAD>. n_rows: how many pairs a batch has.
+    """
+    source: Vocabulary
+    target: Vocabulary
+    draw: Callable
+    n_rows: int = 64
+
+    def batch(self, rng):
+        """A batch for `fit`: (src, inputs, labels)."""
+        src, tgt = self.draw(rng, self.n_rows)
+        return src, *teacher_forcing_pair(tgt)
+
+
+def letters_task(where, shortest=3, longest=8, n_letters=16, n_rows=64):
+    """A task on rows of letters, of random lengths.
+
+    where: a function of j and n that says at which place of a source of n letters word j of its target is found.
+    shortest, longest: of the rows. n_letters: at most 26.
+    """
+    vocabulary = Vocabulary([chr(ord("a") + i) for i in range(n_letters)])
+    first = len(Vocabulary.SPECIAL)
+
+    def draw(rng, n):
+        lengths, j = rng.integers(shortest, longest + 1, (n, 1)), np.arange(longest)
+        letters = rng.integers(first, first + n_letters, (n, longest))
+        moved = np.take_along_axis(letters, np.where(j < lengths, where(j, lengths), j), axis=1)
+        tgt = np.full((n, longest + 2), vocabulary.pad_id)
+        tgt[:, 0] = vocabulary.start_id
+        tgt[:, 1:-1] = np.where(j < lengths, moved, vocabulary.pad_id)
+        np.put_along_axis(tgt, lengths + 1, vocabulary.end_id, axis=1)
+        return np.where(j < lengths, letters, vocabulary.pad_id), tgt
+    return Task(vocabulary, vocabulary, draw, n_rows)
+
+
+def copy_task(**options):
+    """The same letters; options as in letters_task."""
+    return letters_task(lambda j, n: j, **options)
+
+
+def reverse_task(**options):
+    """The last letter first; options as in letters_task."""
+    return letters_task(lambda j, n: n - 1 - j, **options)
+
+
+def shift_task(**options):
+    """The last letter, and then the others from the first on; options as in letters_task."""
+    return letters_task(lambda j, n: (j - 1) % n, **options)
+
+
+def numbers_task(numbers, n_rows=64):
+    """Numbers from English to German: "twenty one", "ein und zwanzig".
+
+    numbers: those that may be drawn, from 0 to 999.
+    """
+    source = Vocabulary(" ".join(in_english(n) for n in range(1000)).split())
+    target = Vocabulary(" ".join(in_german(n) for n in range(1000)).split())
+    src = source.encode([in_english(int(n)) for n in numbers])
+    tgt = target.encode([f"<START> {in_german(int(n))} <END>" for n in numbers])
+
+    def draw(rng, n):
+        rows = rng.integers(0, len(src), n)
+        return src[rows], tgt[rows]
+    return Task(source, target, draw, n_rows)
+
+
+def exact_match(params, config, src, tgt):
+    """The share of the targets that the model writes by itself, word by word, to the last word.
+
+    params, config: of a transformer. src: (B, S). tgt: (B, T), from <START> to <END>, then <PAD>.
+    """
+    def model(src, tgt):
+        return transformer(params, config, src, tgt)
+
+    n_words = tgt.shape[1] - 1
+    written = greedy_decode(model, src, n_words)
+    written = np.pad(written, ((0, 0), (0, n_words - written.shape[1])), constant_values=Vocabulary.pad_id)
+    return float(np.mean(np.all(written == tgt[:, 1:], axis=1)))
+
+# %%
+tasks = {"copy": copy_task(), "reverse": reverse_task(), "shift": shift_task()}
+for name, task in tasks.items():
+    src, tgt = task.draw(np.random.default_rng(3), 2)
+    for source, target in zip(task.source.decode(src), task.target.decode(tgt), strict=True):
+        print(f"{name:8} {source:16}  ->  {target}")
+
+# %% [markdown]
+# Letters and lengths are drawn anew for every step. Nothing comes twice, so there is nothing to learn by heart: what
+# gets better can only be the rule.
+#
+# **Predict:** for which of the three must the decoder look away from the diagonal, at another place than its own?
+# Section 5 shows where it looks.
+#
+# ## 2. Down, but how far?
+#
+# In chapter 09 each parameter took a step of half its slope. That was a lucky number on an easy slope. Look at a
+# valley that is narrow one way and long the other, $f(x, y) = x^2 + 30\,y^2$. A rate that is safe for the steep
+# direction is far too small for the flat one.
+#
+# **Momentum** (Polyak, 1964) keeps a part of the last step: what goes the same way adds up, what goes to and fro
+# cancels.
+
+# %%
+#| given
+#| export
+@dataclass(frozen=True)
+class SGD:
+    """Steps downhill, with momentum: each step is the gradient, and a part of the step before.
+
+    momentum: that part, at least 0, below 1.
+    Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+    """
+    momentum: float = 0.0
+
+    def start(self, params):
+        """What it keeps in mind, at the beginning. params: nested dicts of arrays."""
+        return {"velocity": zeros_like(params)}
+
+    def step(self, params, gradients, state, rate):
+        """One step. Returns the new params and the new state; the old ones stay as they are."""
+        velocity, slopes, last = {}, flat(gradients), flat(state["velocity"])
+        for name in slopes:
+            velocity[name] = self.momentum * last[name] + slopes[name]
+        new = {name: x - rate * velocity[name] for name, x in flat(params).items()}
+        return nested(new), {"velocity": nested(velocity)}
+
+
+def zeros_like(params):
+    """Nested dicts of the same form, full of zeros."""
+    return nested({name: np.zeros_like(x) for name, x in flat(params).items()})
+
+# %% [markdown]
+# **Adam** (Kingma and Ba, 2015) goes further. Every single parameter gets a step of its own size: its gradient is
+# divided by how large its gradients usually are. It keeps two running means for each parameter,
+#
+# $$m \leftarrow \beta_1 m + (1 - \beta_1)\,dx \qquad\quad v \leftarrow \beta_2 v + (1 - \beta_2)\,dx^2$$
+#
+# of the gradient and of its square, with $\beta_1 = 0.9$ and $\beta_2 = 0.999$. The step is $m / \sqrt v$, times the
+# rate.
+#
+# By hand: the first gradient is 4. Both means begin at 0. So $m = 0.1 \cdot 4 = 0.4$ and $v = 0.001 \cdot 16 = 0.016$,
+# and $m / \sqrt v = 0.4 / 0.126 = 3.16$. But a gradient of 4, divided by the size of a usual gradient, 4, should be 1.
+# Both means are too small, since they began at 0. After t steps they hold shares of $1 - \beta_1^t$ and $1 -
+# \beta_2^t$ of what they should: divide by these. $0.4 / 0.1 = 4$, $0.016 / 0.001 = 16$, and $4 / \sqrt{16} = 1$. That
+# is the **bias correction**.
+#
+# Two more things. $\varepsilon$, a tiny number, is added to the root, so that nobody divides by 0. And the W in
+# **AdamW** (Loshchilov and Hutter, 2019) is *weight decay*: in each step every weight also shrinks by a small share of
+# itself, apart from Adam's division:
+#
+# $$x \leftarrow x - \text{rate} \cdot \left( \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} +
+# \text{decay} \cdot x \right)$$
+#
+# **Exercise 10.1.** Write `adamw_step(x, dx, mean, square, step, rate, betas=(0.9, 0.999), eps=1e-8,
+# weight_decay=0.0)`. It takes a parameter x, its gradient dx, the two running means before this step, all of one shape,
+# and the number of this step, from 1 on. It returns `(x, mean, square)`, all new: the arrays that it was given stay as
+# they are. The mean and square that it returns are those of the formula, without the correction. float32 stays
+# float32. For x = 1, dx = 4, means of 0, step 1 and rate 0.1 it gives 0.9, 0.4 and 0.016. It took us four lines.
+
+# %%
+#| export
+def adamw_step(x, dx, mean, square, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    """One step of AdamW for one parameter.
+
+    x, dx, mean, square: of one shape; the parameter, its gradient, the running means of gradients and of their squares.
+    step: the number of this step, 1 for the first. rate: a Python number. betas: how much of the old means is kept.
+    eps: added to the root. weight_decay: the share of x, times the rate, that goes.
+    Returns (x, mean, square), new arrays.
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015; Loshchilov and Hutter, "Decoupled
+    weight decay regularization", 2019.
+    """
+    ### BEGIN SOLUTION
+    beta_1, beta_2 = betas
+    mean, square = beta_1 * mean + (1 - beta_1) * dx, beta_2 * square + (1 - beta_2) * dx * dx
+    direction = mean / (1 - beta_1**step) / (np.sqrt(square / (1 - beta_2**step)) + eps)
+    return x - rate * (direction + weight_decay * x), mean, square
+    ### END SOLUTION
+
+# %%
+check(adamw_step)
+
+# %%
+#| given
+#| export
+@dataclass(frozen=True)
+class AdamW:
+    """The optimizer that trains most Transformers: adamw_step for every parameter.
+
+    betas, eps: as in adamw_step. weight_decay: for matrices and tables; vectors (norms and biases) do not decay.
+    """
+    betas: tuple = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    def start(self, params):
+        """What it keeps in mind, at the beginning. params: nested dicts of arrays."""
+        return {"step": 0, "mean": zeros_like(params), "square": zeros_like(params)}
+
+    def step(self, params, gradients, state, rate):
+        """One step. Returns the new params and the new state; the old ones stay as they are."""
+        step, slopes = state["step"] + 1, flat(gradients)
+        means, squares = flat(state["mean"]), flat(state["square"])
+        new = {name: adamw_step(x, slopes[name], means[name], squares[name], step, rate, self.betas, self.eps,
+                                self.weight_decay if x.ndim > 1 else 0.0) for name, x in flat(params).items()}
+        x, mean, square = (nested({name: three[i] for name, three in new.items()}) for i in range(3))
+        return x, {"step": step, "mean": mean, "square": square}
+
+# %% [markdown]
+# Sixty steps on the narrow valley with each of the three, at a rate that suits it. (AdamW gets a shorter memory here
+# than usual, since 60 steps are few.)
+
+# %%
+def valley(place):
+    return place["x"]**2 + 30 * place["y"]**2
+
+paths = {}
+for name, optimizer, rate in (("plain", SGD(), 0.03), ("momentum", SGD(0.8), 0.03), ("AdamW", AdamW((0.8, 0.95)), 0.5)):
+    place = {"x": np.array(-9.0), "y": np.array(2.0)}
+    state, path = optimizer.start(place), []
+    for _ in range(60):
+        path.append((float(place["x"]), float(place["y"])))
+        _, slope = value_and_grad(valley)(place)
+        place, state = optimizer.step(place, slope, state, rate)
+    paths[name] = path
+    print(f"{name:9} after 60 steps: f = {valley(place):.5f}")
+figures.valley_picture(paths)
+
+# %% [markdown]
+# ### Break it: no bias correction
+#
+# **Predict:** without the correction, is the first step too small, or too large? (Look at the numbers by hand above.)
+
+# %%
+rng = np.random.default_rng(0)
+steps = {"with": [], "without": []}
+mean = square = np.zeros(1000)
+for step in range(1, 201):
+    x, mean, square = adamw_step(np.zeros(1000), 1 + rng.standard_normal(1000), mean, square, step, rate=1.0)
+    steps["with"].append(np.abs(x).mean())
+    steps["without"].append(np.abs(mean / np.sqrt(square)).mean())
+print(f"the first step, in rates: {steps['with'][0]:.2f} with, {steps['without'][0]:.2f} without")
+print(f"the largest:              {max(steps['with']):.2f} with, {max(steps['without']):.2f} without")
+figures.lines_picture(steps, x="step", y="size of the step, in rates")
+
+# %% [markdown]
+# Too large: the mean of the squares begins at 0 and fills up slowly, and it stands below the line. Just at the
+# beginning, when the model knows nothing and the gradients mean least, the steps would be the largest.
+#
+# ## 3. How large a step, and when
+#
+# Even so, the first steps are risky: the means rest on few gradients. And at the end, when little is left to improve,
+# small steps are better. So the rate follows a **schedule**. That of the paper rises in a straight line for `warmup`
+# steps, and then falls with one over the root of the step:
+#
+# $$\text{rate} = D^{-0.5} \cdot \min(\text{step}^{-0.5},\; \text{step} \cdot \text{warmup}^{-1.5})$$
+#
+# At step = warmup both are the same: there is the peak.
+#
+# **Exercise 10.2.** Write `noam(step, d_model, warmup)` (it is called after one of the paper's authors, Noam Shazeer).
+# Steps count from 1. It returns a Python float. `noam(100, 512, 4000)` gives 0.0000175, and `noam(4000, 512, 4000)`
+# the peak, 0.0006988. It took us one line.
+
+# %%
+#| export
+def noam(step, d_model, warmup):
+    """The rate of the paper: up in a straight line for `warmup` steps, then down with the root of the step.
+
+    step: 1 for the first. d_model: D. warmup: the step at which it is largest.
+    Returns a float. Source: Vaswani et al., "Attention is all you need", 2017, section 5.3.
+    """
+    ### BEGIN SOLUTION
+    return d_model**-0.5 * min(step**-0.5, step * warmup**-1.5)
+    ### END SOLUTION
+
+# %%
+check(noam)
+
+# %%
+#| given
+#| export
+def warmup_cosine(step, peak, warmup, n_steps, lowest=0.0):
+    """Up in a straight line to the peak, then down along half a wave of a cosine.
+
+    step: 1 for the first. warmup: the step of the peak. n_steps: the last step, at which the rate is `lowest`.
+    Returns a float. Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+    """
+    if step <= warmup:
+        return peak * step / warmup
+    return lowest + (peak - lowest) * (1 + math.cos(math.pi * (step - warmup) / (n_steps - warmup))) / 2
+
+# %%
+steps = range(1, 601)
+figures.lines_picture({"noam(step, 32, 100)": [noam(step, 32, 100) for step in steps],
+                       "warmup_cosine(step, 0.01, 50, 600)": [warmup_cosine(step, 0.01, 50, 600) for step in steps]},
+                      x="step", y="rate")
+
+# %% [markdown]
+# ## 4. One step of training
+#
+# Now and then a batch has a gradient many times as long as usual, and one step may undo a hundred. **Clipping** puts a
+# limit on the length of the gradient, as one long vector of all parameters together. Its direction stays.
+#
+# By hand: two parameters, with the gradients (3) and (4, 0). Together their length is $\sqrt{9 + 16} = 5$. With a limit
+# of 1, all is multiplied by 1/5: (0.6) and (0.8, 0).
+#
+# **Exercise 10.3.** Write `clip_by_norm(gradients, max_norm)`. It takes nested dicts of arrays and a Python number. It
+# returns gradients of the same form and dtype, whose length, over all arrays together, is at most max_norm. Where it
+# is that already, they come back with the same values. The arrays that it was given stay as they are. `flat` makes one
+# dict of nested ones, `nested` undoes it: `flat({"a": {"b": x}})` is `{"a/b": x}`. It took us four lines.
+#
+# <details><summary>Hint</summary>
+#
+# The square of the length is the sum, over all arrays, of the sums of their squares.
+#
+# </details>
+
+# %%
+#| export
+def clip_by_norm(gradients, max_norm):
+    """Shorten gradients to a length of at most max_norm, over all arrays together.
+
+    gradients: nested dicts of arrays. max_norm: a Python number above 0.
+    Returns the same form, new where they are shortened.
+    Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
+    """
+    ### BEGIN SOLUTION
+    arrays = flat(gradients)
+    norm = math.sqrt(sum(float(np.vdot(dx, dx)) for dx in arrays.values()))
+    scale = min(1.0, max_norm / norm) if norm else 1.0
+    return nested({name: scale * dx for name, dx in arrays.items()})
+    ### END SOLUTION
+
+# %%
+check(clip_by_norm)
+
+# %% [markdown]
+# Everything is there now. A step of training is: differentiate the loss on a batch; clip; let the optimizer step.
+#
+# **Exercise 10.4.** Write `training_step(differentiate, params, state, batch, optimizer, rate, max_norm=1.0,
+# rng=None)`:
+#
+# - `differentiate(params, *batch, rng=rng)` returns `(loss, gradients)`: it is `value_and_grad` of a loss. batch is a
+#   tuple of arrays; rng is for dropout.
+# - `clip_by_norm(gradients, max_norm)` is yours.
+# - `optimizer.step(params, gradients, state, rate)` returns `(params, state)`, both new.
+#
+# Return `(loss, params, state)`: the loss of this batch before the step, and what the optimizer made. It took us four
+# lines.
+
+# %%
+#| export
+def training_step(differentiate, params, state, batch, optimizer, rate, max_norm=1.0, rng=None):
+    """Take one step of training.
+
+    differentiate: a function of params, the arrays of a batch, and rng, that returns (loss, gradients).
+    params: nested dicts of arrays. state: what the optimizer keeps in mind. batch: a tuple of arrays.
+    optimizer: an SGD or AdamW. rate: of this step. max_norm: how long the gradients may be. rng: for dropout.
+    Returns (loss, params, state): the loss before the step, and the new params and state.
+    """
+    ### BEGIN SOLUTION
+    loss, gradients = differentiate(params, *batch, rng=rng)
+    gradients = clip_by_norm(gradients, max_norm)
+    params, state = optimizer.step(params, gradients, state, rate)
+    return loss, params, state
+    ### END SOLUTION
+
+# %%
+check(training_step)
+
+# %% [markdown]
+# And now it learns. A Transformer with one layer on each side, and the task of copying:
+
+# %%
+def small_config(task, n_layers=1, pre_norm=True):
+    return TransformerConfig(len(task.source), len(task.target), d_model=32, n_heads=4, d_ff=64,
+                             n_encoder_layers=n_layers, n_decoder_layers=n_layers, max_length=12, pre_norm=pre_norm,
+                             dropout=0.0)
+
+def loss_of(config):
+    def loss(params, src, inputs, labels, rng=None):
+        logits = transformer(params, config, src, inputs, rng)
+        return cross_entropy(logits, labels, ignore_id=Vocabulary.pad_id)
+    return loss
+
+task, rng = tasks["copy"], np.random.default_rng(0)
+config, optimizer = small_config(task), AdamW()
+params = init_transformer(rng, config)
+state, differentiate = optimizer.start(params), value_and_grad(loss_of(config))
+losses = []
+for step in range(1, 401):
+    rate = warmup_cosine(step, 0.01, 50, 400)
+    loss, params, state = training_step(differentiate, params, state, task.batch(rng), optimizer, rate)
+    losses.append(float(loss))
+src, tgt = task.draw(np.random.default_rng(1), 300)
+print(f"loss {losses[0]:.2f} -> {losses[-1]:.3f}; {exact_match(params, config, src, tgt):.1%} of 300 new rows are exact")
+
+# %% [markdown]
+# That was all of it: four lines, 400 times. `exact_match` lets the model write by itself, as in chapter 08, and counts
+# a row only where every letter of it is right, and the end too.
+#
+# ## 5. A loop that one can live with
+#
+# Longer trainings want more: to see how it goes, to test in between, to stop and go on. `fit` is that loop. It calls
+# your `training_step`, and around it does the following:
+#
+# - `on_step` is called after every step; `watch()` makes a progress bar and a picture of it;
+# - every `every` steps it calls `validate(params)`, which returns a number that should be low, and keeps the best;
+# - the stop button (■ above) ends it; what comes back is the best so far;
+# - it stops where the loss is not a number any more, before that gets into the parameters;
+# - it saves to a `checkpoint`, if you name a file, and goes on from there when it is called again;
+# - `workers=2` shares each batch out among two threads.
+
+# %%
+#| given
+#| export
+@dataclass(frozen=True)
+class Step:
+    """What `fit` tells `on_step`: after which step of how many, its loss, its rate, how many labels its batch had,
+    the last result of validate (None before the first), and the parameters."""
+    step: int
+    n_steps: int
+    loss: float
+    rate: float
+    n_labels: int
+    validation: float | None
+    params: dict
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training. params: those with the lowest validation, or the last ones where there is none.
+    losses: one for each step. validations: by step. stopped: why it ended before its last step, or "".
+    """
+    params: dict
+    losses: list
+    validations: dict
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training has got to: all that it takes to go on from there, to the bit."""
+    step: int
+    params: dict
+    state: dict
+    best: dict
+    validations: dict
+    rng: dict
+
+
+class Diverged(ArithmeticError):
+    """The loss or its gradient is not a number any more."""
+
+
+def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.0, validate=None, every=100,
+        on_step=None, checkpoint=None, workers=1, ignore_id=Vocabulary.pad_id):
+    """Train: draw a batch, differentiate, clip, step; again and again.
+
+    loss: a function of params, the arrays of a batch, and rng (for dropout), that returns a number: the mean over
+    the labels. params: nested dicts of arrays. draw: a function of rng that returns a batch, a tuple of arrays, one row
+    for each example, the labels last. n_steps: how many. rng: a np.random.Generator; all randomness comes from it.
+    optimizer: AdamW() if None. rate: a number, or a function of the step, 1 for the first. max_norm: see clip_by_norm.
+    validate: a function of params that returns a number, the lower the better. It is called every `every` steps, and
+    after the last. on_step: a function that gets a Step after every step.
+    checkpoint: a file; it is written every `every` steps, and where there is one already, training goes on from it.
+    workers: how many threads share a batch. ignore_id: labels that do not count.
+    Returns a Run; also where it is stopped by hand, or diverges: a warning says so then.
+    Raises ValueError for a checkpoint that is damaged, or belongs to something else.
+    """
+    check_count("n_steps", n_steps)
+    check_count("every", every)
+    check_count("workers", workers)
+    check_at_least_0("max_norm", max_norm)
+    optimizer = AdamW() if optimizer is None else optimizer
+    losses, stopped = [], ""
+    now = Place(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
+    if checkpoint is not None and pathlib.Path(checkpoint).exists():
+        now, losses = load_checkpoint(checkpoint, now, repr(optimizer))
+        rng.bit_generator.state = now.rng
+        warnings.warn(f"going on after step {now.step}, from {checkpoint}; to begin anew, delete it", stacklevel=2)
+
+    def n_labels(batch):
+        return int(np.count_nonzero(batch[-1] != ignore_id))
+
+    def finite(differentiate):
+        def run(*args, **options):
+            value, gradients = differentiate(*args, **options)
+            if not all(np.isfinite(x).all() for x in (value, *flat(gradients).values())):
+                raise Diverged(f"the loss is {float(value):.3g}, and not all of its gradient is finite")
+            return value, gradients
+        return run
+
+    differentiate = finite(shared_out(value_and_grad(loss), workers, n_labels))
+    try:
+        while now.step < n_steps:
+            step, batch = now.step + 1, draw(rng)
+            rate_now = rate(step) if callable(rate) else rate
+            value, params, state = training_step(differentiate, now.params, now.state, batch, optimizer, rate_now,
+                                                 max_norm, rng)
+            del losses[now.step:]
+            losses.append(float(value))
+            best, validations = params, now.validations
+            due = step % every == 0 or step == n_steps
+            if validate is not None:
+                best = now.best
+                if due:
+                    validations = validations | {step: float(validate(params))}
+                    if validations[step] <= min(validations.values()):
+                        best = params
+            now = Place(step, params, state, best, validations, rng.bit_generator.state)
+            if on_step is not None:
+                last = validations[max(validations)] if validations else None
+                on_step(Step(step, n_steps, losses[-1], rate_now, n_labels(batch), last, params))
+            if checkpoint is not None and due:
+                save_checkpoint(checkpoint, now, losses, repr(optimizer))
+    except Diverged as problem:
+        stopped = (f"at step {now.step + 1} {problem}. Try a lower rate, a longer warm-up, or a lower max_norm. "
+                   f"What comes back is from before that step")
+    except KeyboardInterrupt:
+        stopped = f"stopped by hand after step {now.step}; what comes back is the best so far"
+        if checkpoint is not None and now.step:
+            save_checkpoint(checkpoint, now, losses[:now.step], repr(optimizer))
+    if stopped:
+        warnings.warn(stopped, stacklevel=2)
+    return Run(now.best, losses[:now.step], now.validations, stopped)
+
+# %% [markdown]
+# Reversing is harder than copying. Watch it; and every 50 steps we keep the parameters, for later.
+
+# %%
+def new_rows(task, n=300, seed=1):
+    return task.draw(np.random.default_rng(seed), n)
+
+def trained(name, n_steps, peak=0.01, on_step=None):
+    task, rng = tasks[name], np.random.default_rng(0)
+    config = small_config(task)
+    return fit(loss_of(config), init_transformer(rng, config), task.batch, n_steps, rng, on_step=on_step,
+               rate=lambda step: warmup_cosine(step, peak, 50, n_steps)).params
+
+kept, show_it = {0: init_transformer(np.random.default_rng(0), config)}, watch()
+
+def watch_and_keep(step):
+    show_it(step)
+    if step.step % 50 == 0:
+        kept[step.step] = step.params
+
+models = {"copy": params, "reverse": trained("reverse", 500, on_step=watch_and_keep), "shift": trained("shift", 500)}
+
+# %%
+for name, params in models.items():
+    print(f"{name:8} {exact_match(params, config, *new_rows(tasks[name])):.1%} of 300 new rows are exact")
+
+# %% [markdown]
+# Where does the decoder look? The picture shows the cross-attention of the three models, mean over the heads, for one
+# row: from each letter that it is about to write, to the letters of the source.
+
+# %%
+def looked_at(params, task, config, src, tgt):
+    record = {}
+    transformer(params, config, src, teacher_forcing_pair(tgt)[0], record=record)
+    return record["decoder"]["layer_1"]["cross_attention"].mean(axis=1)
+
+maps = {}
+for name, params in models.items():
+    row = tasks[name].source.encode("c h a p l i n g")[None]
+    places = {"copy": np.arange(8), "reverse": np.arange(7, -1, -1), "shift": np.arange(-1, 7)}[name]
+    tgt = np.concatenate([[[Vocabulary.start_id]], row[:, places], [[Vocabulary.end_id]]], axis=1)
+    maps[name] = (looked_at(params, tasks[name], config, row, tgt)[0], tasks[name].source.decode(row[0]).split(),
+                  tasks[name].target.decode(tgt[0, 1:]).split())
+figures.looks_picture(maps)
+
+# %% [markdown]
+# The first row of each picture is the first letter that is written, and the bright square is where it was found. You
+# know these rules; nobody told the model. Did your prediction hold?
+#
+# Now go back through the training of *reverse*, and see how it came to be. Where does it look at the beginning? What
+# does it get right first?
+
+# %%
+row = tasks["reverse"].source.encode("c h a p l i n g")[None]
+tgt = np.concatenate([[[Vocabulary.start_id]], row[:, ::-1], [[Vocabulary.end_id]]], axis=1)
+
+@functools.cache
+def seen_at(step):
+    params, task = kept[step], tasks["reverse"]
+    written = greedy_decode(lambda src, tgt: transformer(params, config, src, tgt), row, 9)
+    return (looked_at(params, task, config, row, tgt)[0], task.source.decode(row[0]).split(),
+            task.target.decode(tgt[0, 1:]).split(), task.target.decode(written[0]).split())
+
+figures.scrub_widget(seen_at, list(kept))
+
+# %% [markdown]
+# ### Break it: without the shift
+#
+# The inputs are the labels, one word later. **Predict** what happens to the loss, and to what is written, if somebody
+# forgets that, and gives the decoder the very words that it should say.
+
+# %%
+def unshifted(rng):
+    src, inputs, labels = tasks["copy"].batch(rng)
+    return src, labels, labels
+
+rng = np.random.default_rng(0)
+run = fit(loss_of(config), init_transformer(rng, config), unshifted, 150, rng, rate=0.01)
+print(f"loss {run.losses[0]:.2f} -> {run.losses[-1]:.5f}")
+print(f"{exact_match(run.params, config, *new_rows(tasks['copy'])):.1%} of 300 new rows are exact")
+
+# %% [markdown]
+# The loss has never fallen so fast. The answer stands in the input, at the same position, and the causal mask does not
+# hide a word from itself. What it learned is to repeat what it is given. Alone, it is given nothing to repeat.
+#
+# So a low loss is not the proof. What it writes by itself is.
+#
+# ### Break it: padding in the loss
+#
+# Rows have 3 to 8 letters, so much of a batch is padding. **Predict:** if padding counts in the loss like a word, is
+# the loss higher or lower?
+
+# %%
+def counting_padding(params, src, inputs, labels, rng=None):
+    return cross_entropy(transformer(params, config, src, inputs, rng), labels)
+
+src, inputs, labels = tasks["reverse"].batch(np.random.default_rng(5))
+print(f"{np.mean(labels == Vocabulary.pad_id):.0%} of the labels are padding")
+print("steps   counted: its loss   words alone       not counted: its loss")
+for n_steps in (25, 100):
+    losses = []
+    for loss in (counting_padding, loss_of(config)):
+        rng = np.random.default_rng(0)
+        run = fit(loss, init_transformer(rng, config), tasks["reverse"].batch, n_steps, rng, rate=0.01)
+        losses += [loss(run.params, src, inputs, labels), loss_of(config)(run.params, src, inputs, labels)]
+    print(f"{n_steps:5}   {losses[0]:17.3f}   {losses[1]:11.3f}   {losses[2]:26.3f}")
+
+# %% [markdown]
+# It looks better, and is not: what comes after the end is always padding, which is soon learned, and then a large part
+# of the mean is nearly 0. A loss says something only together with what it counts.
+#
+# ### A mean of means
+#
+# The same trap in another place. Two batches, one of short rows and one of long ones. **Predict:** is the mean of
+# their two losses the loss of all their words together?
+
+# %%
+batches = [reverse_task(shortest=n, longest=n).batch(np.random.default_rng(6)) for n in (3, 8)]
+sums = []
+for src, inputs, labels in batches:
+    n_words = np.count_nonzero(labels != Vocabulary.pad_id)
+    sums.append((float(loss_of(config)(kept[100], src, inputs, labels)), n_words))
+    print(f"{n_words} words, loss {sums[-1][0]:.3f}")
+print(f"mean of the two: {np.mean([loss for loss, _ in sums]):.3f};",
+      f"of all words: {sum(loss * n for loss, n in sums) / sum(n for _, n in sums):.3f}")
+
+# %% [markdown]
+# It is not: each word of the small batch counts more. So where `fit` shares a batch out among workers, it weights each
+# share by its number of words.
+#
+# ### With the right words before it, and alone
+#
+# In training every position is given the right words before it. **Predict:** a model that then says 95% of the words
+# right writes how many rows without a mistake?
+
+# %%
+src, tgt = new_rows(tasks["reverse"])
+inputs, labels = teacher_forcing_pair(tgt)
+counts = labels != Vocabulary.pad_id
+print("step   right words, each after the right ones   exact rows, alone")
+for step in (50, 100, 200, 500):
+    said = np.argmax(transformer(kept[step], config, src, inputs), axis=-1)
+    print(f"{step:4}   {np.mean((said == labels)[counts]):37.1%}   {exact_match(kept[step], config, src, tgt):17.1%}")
+
+# %% [markdown]
+# A row is exact only if all its words are. And alone, the first wrong word is what the next ones are given: the model
+# meets beginnings that it never saw in training.
+#
+# ## 6. Norm before or after, with and without a warm-up
+#
+# The paper puts the norm after each sum (*post-norm*); most models today put it before each part (*pre-norm*). Chapter
+# 05 showed what that does to the signal. Here is what it does to training: the numbers task, four layers on each side,
+# a rate of 0.01; with a warm-up of 50 steps, or the whole rate at once. **Predict** which of the four does not learn.
+
+# %%
+rng = np.random.default_rng(0)
+shuffled = rng.permutation(np.arange(1, 1000))
+never_seen, numbers = shuffled[:200], numbers_task(shuffled[200:], n_rows=32)
+curves = {}
+for norm in ("post-norm", "pre-norm"):
+    for warmup in (50, 1):
+        deep, rng = small_config(numbers, n_layers=4, pre_norm=norm == "pre-norm"), np.random.default_rng(0)
+        run = fit(loss_of(deep), init_transformer(rng, deep), numbers.batch, 150, rng,
+                  rate=lambda step, warmup=warmup: 0.01 * min(1, step / warmup))
+        name = f"{norm}, {'with' if warmup > 1 else 'without'} warm-up"
+        curves[name] = run.losses
+        print(f"{name:26} mean loss of the last 20 steps: {np.mean(run.losses[-20:]):.2f}")
+figures.lines_picture(curves, x="step", y="loss", smooth=10)
+
+# %% [markdown]
+# Post-norm needs the warm-up; pre-norm hardly does. This is one reason why the paper has that schedule, and why most
+# models since have moved the norm. (Xiong et al., 2020, show why: in post-norm, at the beginning, the gradients of the
+# last layers are large.)
+#
+# ## 7. Numbers that it has never seen
+#
+# Now the translator of chapters 07 to 09, trained well: on 799 of the numbers from 1 to 999. The other 200 are never
+# shown; every 100 steps `validate` measures the loss on half of them, and the best parameters are kept. The other half
+# is for the end, when nothing is chosen any more.
+
+# %%
+numbers = numbers_task(shuffled[200:])
+for_choosing, for_the_end = (numbers_task(part).draw(np.random.default_rng(2), 300)
+                             for part in (never_seen[:100], never_seen[100:]))
+config = small_config(numbers)
+loss = loss_of(config)
+
+def validate(params):
+    src, tgt = for_choosing
+    return loss(params, src, *teacher_forcing_pair(tgt))
+
+file = pathlib.Path(tempfile.mkdtemp(), "numbers.npz")
+rng = np.random.default_rng(0)
+run = fit(loss, init_transformer(rng, config), numbers.batch, 500, rng, validate=validate, on_step=watch(),
+          rate=lambda step: warmup_cosine(step, 0.01, 50, 500), checkpoint=file)
+
+# %%
+texts = [(in_english(int(n)), in_german(int(n))) for n in never_seen[100:]]
+src = numbers.source.encode([english for english, _ in texts])
+tgt = numbers.target.encode([f"<START> {german} <END>" for _, german in texts])
+print(f"{exact_match(run.params, config, src, tgt):.0%} of 100 numbers never seen are exact")
+model = Transformer(config, run.params)
+for english in ("seventeen", "forty two", "seven hundred sixty one"):
+    print(f"{english:24} -> {numbers.target.decode(model.greedy_decode(numbers.source.encode([english])))[0]}")
+
+# %% [markdown]
+# These are your weights. `model.save(path)` keeps them.
+#
+# ### A falling loss is not yet learning
+#
+# The same model, but it is only ever shown 30 numbers. **Predict** its loss on those, and how many of the numbers never
+# seen it translates.
+
+# %%
+few, rng = numbers_task(shuffled[200:230]), np.random.default_rng(0)
+run_few = fit(loss, init_transformer(rng, config), few.batch, 300, rng, rate=lambda s: warmup_cosine(s, 0.01, 50, 300))
+print(f"loss on the 30: {run_few.losses[-1]:.4f}; on those never seen: {validate(run_few.params):.2f}")
+print(f"{exact_match(run_few.params, config, src, tgt):.0%} of 100 numbers never seen are exact")
+
+# %% [markdown]
+# The loss on what it was shown is as low as can be, and says nothing. It has learned thirty answers by heart. So keep
+# something out, always; and where you choose by it, as `fit` does, keep a second part out for the end.
+#
+# ### Going on
+#
+# The training of the translator was saved every 100 steps. Called again with more steps, `fit` goes on from there, with
+# the same parameters, the same memory in the optimizer, and the same random numbers to come.
+
+# %%
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    longer = fit(loss, init_transformer(np.random.default_rng(9), config), numbers.batch, 520,
+                 np.random.default_rng(9), rate=0.001, validate=validate, checkpoint=file)
+print(str(said[0].message).split(",")[0], "...")
+print(f"{len(longer.losses)} steps in all; the first 500 are the same: {longer.losses[:500] == run.losses}")
+
+# %% [markdown]
+# ## 8. What you built
+#
+# | | what it does | returns |
+# |---|---|---|
+# | `adamw_step(x, dx, mean, square, step, rate, ...)` | a step of its own size for every parameter | x, mean, square |
+# | `noam(step, d_model, warmup)` | up, then down | the rate |
+# | `clip_by_norm(gradients, max_norm)` | one limit for all arrays together | gradients |
+# | `training_step(differentiate, params, ...)` | differentiate, clip, step | loss, params, state |
+#
+# Given: `SGD`, `AdamW`, `warmup_cosine`, `fit`, and the tasks.
+#
+# ### Test yourself
+#
+# <details><summary>Gradients become ten times as large. What does plain descent do, and what does AdamW do?</summary>
+#
+# Plain descent takes steps ten times as large. AdamW divides by the usual size: its steps stay the same (as soon as
+# both means have caught up).
+#
+# </details>
+# <details><summary>Why do norms and biases not decay?</summary>
+#
+# Weight decay keeps matrices from growing where nothing holds them. A gamma near 1 and a bias are not that kind of
+# number: to pull them to 0 changes what the layer does, and gains nothing. It is a convention.
+#
+# </details>
+# <details><summary>The training loss falls, the validation rises. What is going on, and what would you keep?</summary>
+#
+# It learns the training data by heart. Keep the parameters with the lowest validation, as `fit` does; then look for
+# more data, a smaller model, or dropout.
+#
+# </details>
+#
+# ### Where to read on
+#
+# - Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
+# - Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+# - Xiong et al., "On layer normalization in the Transformer architecture", 2020.
+#
+# `progress()` in a new cell shows the map. Chapter 11 derives the gradients by hand and makes all this faster; on the
+# way to text, you may skip it.
