@@ -510,17 +510,18 @@ def value_and_grad(f, by_hand=True):
     return run
 
 
-def check_gradients(f, params, n_entries=5, eps=1e-6, rng=None):
+def check_gradients(f, params, n_entries=5, eps=1e-6, rng=None, by_hand=True):
     """Compare the gradients of f with small steps, for some entries of every array.
 
     f: a function of params that returns one number. params: nested dicts of arrays; they are copied to float64.
     n_entries: how many entries of each array are tried. eps: the size of a step. rng: a np.random.Generator.
+    by_hand: as in value_and_grad.
     Returns a dict from each array's name, such as "encoder/layer_1/norm_1/gamma", to its relative error: the largest
     difference, divided by the array's largest gradient. The worst comes first.
     """
     rng = rng or np.random.default_rng(0)
     params = tree_map(lambda x: np.array(x, dtype=np.float64), params)
-    gradients, errors = flat(value_and_grad(f)(params)[1]), {}
+    gradients, errors = flat(value_and_grad(f, by_hand)(params)[1]), {}
     for name, x in flat(params).items():
         differences = []
         for i in rng.choice(x.size, min(n_entries, x.size), replace=False):
@@ -565,6 +566,9 @@ class differentiable:
 
     def __repr__(self):
         return repr(self.f)
+
+    def __reduce__(self):               # copied and pickled as functions are: by its name
+        return self.__qualname__
 
     def gradient(self, rule):
         """Register rule(dy, y, *args), which returns a gradient for each argument, as a decorator."""

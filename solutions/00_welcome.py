@@ -45,6 +45,22 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 # %% [markdown]
 # ## 1. Where we are going
 #
+# First, the finished thing. These are two Transformers, small ones, which were trained with the code of this course: a
+# translator of numbers into German, and a writer of very short stories. Run the cell, then change the numbers. (From 1
+# to 999; 200 of them it was never shown, 361 among them.)
+
+# %%
+from scratchformer_lib.course import weights
+
+for number in ("seven", "forty two", "three hundred sixty one"):
+    print(f"{number:24} -> {weights.translate(number)}")
+for story in range(3):
+    print(weights.write(np.random.default_rng(story)))
+
+# %% [markdown]
+# All of this you will write yourself: the functions they run on, the training, and the writing word by word. Nothing
+# in it is more than NumPy.
+#
 # The drawing above is the map of the Transformer (Vaswani et al., "Attention is all you need", 2017). Text goes in at
 # the bottom; at the top comes out how likely each word is to be the next. A box with a number is built in that chapter,
 # and lights up when you have built it. (Chapter 00 makes tools, and lights none.) You do not have to understand any of
@@ -52,10 +68,10 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 #
 # The panel on the right of the map enlarges one box, *attention*. It lets each word look at the other words and take
 # something from those that matter to it. Here is one such moment. The numbers behind it were set by hand, to make a
-# point; from chapter 06 on, trained ones take their place.
+# point; from chapter 04 on, trained ones stand beside such.
 
 # %%
-weights = figures.attention_by_hand()
+weights_by_hand = figures.attention_by_hand()
 
 # %% [markdown]
 # Read it row by row. Each word has 100% of its attention to give (the numbers are rounded), and the row says where it
@@ -67,8 +83,8 @@ weights = figures.attention_by_hand()
 # Pictures of attention are easy to draw and easy to believe. So every picture of attention in this course says which
 # rung of this ladder it stands on. The one above stands on the first:
 #
-# 1. **weights set by hand** (up to chapter 05): you know why each number is what it is, and soon the code is yours;
-# 2. **our trained weights** (chapters 06 to 08): small models that this course trained, run by your code;
+# 1. **weights set by hand** (from chapter 03 on): you know why each number is what it is, and soon the code is yours;
+# 2. **our trained weights** (from chapter 04 on): small models that this course trained, run by your code;
 # 3. **your weights** (chapter 10): you train them;
 # 4. **your text** (chapter 14): you train a model on a text that you choose;
 # 5. **a real model's weights** (at the end): a published language model runs on your code.
@@ -367,7 +383,7 @@ def shares_of(queries, keys):
 yours = shares_of(figures.QUERIES[None], figures.KEYS[None])[0]         # a batch of one sentence
 
 print(yours.round(2))
-print("the same as the picture:", np.allclose(yours, weights))
+print("the same as the picture:", np.allclose(yours, weights_by_hand))
 
 # %% [markdown]
 # And in real size: 64 sentences of 50 words with 128 numbers each, all at once. Each word ends up as a mixture of the

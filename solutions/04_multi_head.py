@@ -45,7 +45,7 @@ import numpy as np
 
 from scratchformer_lib.attention import causal_mask, combine_masks, padding_mask, scaled_dot_product_attention
 from scratchformer_lib.course.figures import chapter_04 as figures
-from scratchformer_lib.embeddings import Vocabulary, positional_encoding, shift_matrix
+from scratchformer_lib.embeddings import Vocabulary, embed, positional_encoding, shift_matrix
 from scratchformer_lib.softmax import softmax
 from scratchformer_lib.support.arguments import check_axes, check_count, check_heads, check_linear, check_multi_head
 
@@ -523,8 +523,47 @@ print(f"mean surprise {np.mean(nats):.3f} nats a word")
 # %% [markdown]
 # All of them, and the number is down from 0.390 to the best possible. This is a language model made of one layer of
 # multi-head attention, and you know the reason for every number in it. Its limits are plain too: it sees two words,
-# this one and the one before, where you told it to look. From chapter 10 on, training finds out where to look. It gives
-# no head a job: what a trained head does has to be found out, and many do nothing that has a name.
+# this one and the one before, where you told it to look.
+#
+# ### Two heads that were trained
+#
+# From chapter 10 on, training finds out where to look. Here is the same kind of model, trained (the second rung of
+# the ladder): a table of words, positions, one layer of two heads with D = 16, whose output is added to what went in,
+# and a matrix that makes scores of it. All its numbers began at random. Your `multi_head_attention` takes its four
+# matrices as they are. **Predict:** will its two heads be *this word* and *the word before*?
+
+# %%
+from scratchformer_lib.course.weights import load
+
+about, trained = load("heads")
+known = Vocabulary(about["words"])
+
+def trained_next_word(ids, W_O=trained["attention"]["W_O"]):
+    """The weights of both heads (2, T, T), and after every word the shares for the next one (T, n_vocab)."""
+    x = 4 * embed(ids, trained["table"]) + positional_encoding(len(ids), 16)
+    matrices = trained["attention"] | {"W_O": W_O}
+    output, weights = multi_head_attention(x, x, **matrices, n_heads=2, mask=causal_mask(len(ids)))
+    return weights, softmax(linear(x + output, **trained["output"]))
+
+def trained_predict(context, muted):
+    """muted: (2,), bool; the rows of W_O that belong to a muted head become 0."""
+    kept = ~np.repeat(muted, 8)
+    weights, shares = trained_next_word(known.encode(context), trained["attention"]["W_O"] * kept[:, None])
+    return weights, shares[-1]
+
+nats = []
+for sentence in sentences:
+    row = known.encode(f"<START> {sentence} <END>")
+    shares = trained_next_word(row)[1]
+    nats += [-np.log(shares[i, row[i + 1]]) for i in range(len(row) - 1)]
+print(f"mean surprise {np.mean(nats):.3f} nats a word")
+contexts = [f"<START> {text}" for text in ("the cat sat on the", "the dog ran fast", "the dog", "the")]
+figures.heads_widget(trained_predict, contexts, known.words, ["head 0", "head 1"])
+
+# %% [markdown]
+# It is as good as yours: 0.231 is the best possible. But its heads have no such jobs. Training gives no head a job;
+# what a trained head does has to be found out, and many do nothing that has a name. Mute them in turn, and see what
+# is lost.
 #
 # ## 6. What you built, on something real
 #

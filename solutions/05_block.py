@@ -46,7 +46,9 @@ import numpy as np
 
 from scratchformer_lib.attention import causal_mask
 from scratchformer_lib.course.figures import chapter_05 as figures
+from scratchformer_lib.embeddings import Vocabulary, embed, positional_encoding
 from scratchformer_lib.multi_head import init_linear, init_multi_head, linear, multi_head_attention
+from scratchformer_lib.softmax import softmax
 from scratchformer_lib.support.arguments import (
     check_axes,
     check_block,
@@ -536,14 +538,29 @@ for name, values in apart.items():
 # ## 6. The stream, contribution by contribution
 #
 # Pre-norm blocks only ever *add* to the stream. So the output is the input plus a list of contributions, and each can
-# be looked at. The weights here are random; what to see is the adding. **Predict:** can a later block take back what an
-# earlier one has added?
+# be looked at. Here are two blocks with **trained weights**, of the small language model that chapter 12 will build
+# (D = 16): at every word, the stream has to become the word that comes next. **Predict:** can a later block take back
+# what an earlier one has added?
 
 # %%
-rng = np.random.default_rng(4)
-D, H = 12, 3
-small_blocks = [init_block(rng, D, H, 48) for _ in range(3)]
-figures.stream_widget(transformer_block, rng.standard_normal((6, D)), small_blocks, H, words)
+import functools
+
+from scratchformer_lib.course.weights import load
+
+about, writer = load("writer")
+known = Vocabulary(about["words"])
+so_far = "<START> the cat sat on the"
+x = 4 * embed(known.encode(so_far), writer["table"]) + positional_encoding(6, 16)
+trained_blocks = [writer["blocks"]["layer_1"], writer["blocks"]["layer_2"]]
+looking_back = functools.partial(transformer_block, mask=causal_mask(6))
+figures.stream_widget(looking_back, x, trained_blocks, about["n_heads"], so_far.split())
+
+# %%
+for block in trained_blocks:
+    x = looking_back(x, block, about["n_heads"], pre_norm=True)
+shares = softmax(linear(layer_norm(x, **writer["blocks"]["norm"]), writer["table"].T))
+for word, row in zip(so_far.split(), shares, strict=True):
+    print(f"after {word:8} {', '.join(f'{known.words[i]} {row[i]:.0%}' for i in np.argsort(-row)[:2])}")
 
 # %% [markdown]
 # It can, by adding the opposite; nothing else removes anything. Look at the lengths: some contributions make the stream

@@ -50,6 +50,7 @@ from scratchformer_lib.block import (
     init_feed_forward,
     init_layer_norm,
     layer_norm,
+    relu,
 )
 from scratchformer_lib.course.figures import chapter_07 as figures
 from scratchformer_lib.embeddings import Vocabulary, init_embedding
@@ -556,8 +557,38 @@ print("leaks:", future_leak(lambda x: decoder(x, source, paper, 8, causal_mask(6
 
 # %% [markdown]
 # A third more than the 18.9 million of the encoder: each layer has one attention more.
+#
+# ### A trained one, reading
+#
+# And a small one whose weights were trained: one layer on each side, D = 32, on numbers from 1 to 999. The whole
+# model comes in chapter 08; here your `decoder` runs on its parameters, is given the German, and its cross-attention
+# is drawn, the mean over four heads. Each row is a position that is about to write the word at its side. **Predict:**
+# where does it look, before it writes *zwei* in *zwei und vierzig*?
+
+# %%
+from scratchformer_lib.course.weights import translator
+
+trained, english, german, never_seen = translator()
+trained_params, trained_config = trained.params, trained.config
+
+def read_by_training(n):
+    """The English words, the German words, and how the position that writes each one looks: (T, S)."""
+    src, tgt = english.encode(in_english(n)), german.encode(f"<START> {in_german(n)} <END>")
+    memory = encoder(embed_sequence(src, trained_params["source_table"]), trained_params["encoder"], 4, pre_norm=True,
+                     activation=relu)
+    record = {}
+    decoder(embed_sequence(tgt[:-1], trained_params["target_table"]), memory, trained_params["decoder"], 4,
+            causal_mask(len(tgt) - 1), pre_norm=True, activation=relu, record=record)
+    return (in_english(n).split(), german.decode(tgt[1:]).split(),
+            record["layer_1"]["cross_attention"].mean(axis=0))
+
+figures.cross_widget(read_by_training, [42, 761, *(n for n in never_seen[::8] if n > 20)])
 
 # %% [markdown]
+# Nobody told it the order of German numbers, nor which word means which. It reads as you would: for *ein* at *one*, the
+# last word, and then for *sechzig* at *sixty*, the one before. For *und* and `<END>`, which no English word says, the
+# look spreads.
+#
 # ### Test yourself
 #
 # <details><summary>Who gives the queries in cross-attention, who the keys and values?</summary>

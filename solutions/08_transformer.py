@@ -708,6 +708,25 @@ for text in (in_english(int(n)) for n in numbers[kept_out][:2]):
 # | `cross_entropy(logits, targets)` | the mean surprise at the right words | a number |
 # | `greedy_decode(model, src, max_length)` | word by word, always the likeliest | ids (B, n) |
 #
+# ### Trained weights
+#
+# The model above learned with one matrix of many. Here is one whose 24,451 parameters were all trained, as you will do
+# it in chapter 10: numbers from 1 to 999, of which 200 were never shown. Its weights come from a file; the code that
+# they run on is yours, with `begin("08", mine=True)`. **Predict:** how many of the 200 does it translate without a
+# mistake?
+
+# %%
+from scratchformer_lib.course.weights import translator as trained_translator
+
+trained, trained_english, trained_german, never_seen = trained_translator()
+texts = [in_english(n) for n in never_seen]
+ids = trained.greedy_decode(trained_english.encode(texts))
+right = [text == f"{in_german(n)} <END>" for n, text in zip(never_seen, trained_german.decode(ids), strict=True)]
+print(f"{trained.n_parameters:,} parameters; {np.mean(right):.1%} of {len(right)} numbers never seen")
+for n in (42, 761, 999):
+    print(in_english(n), "->", trained_german.decode(trained.greedy_decode(trained_english.encode([in_english(n)])))[0])
+
+# %% [markdown]
 # And now the real one. The base model of the paper has 6 and 6 layers, D = 512, 8 heads, F = 2,048, and one shared and
 # tied table of about 37,000 pieces of words. All but the vocabulary and the table are the defaults of the config:
 

@@ -2,6 +2,8 @@
 # # 10 · Training: it learns
 #
 # <!-- badges -->
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/scratchformer/scratchformer/blob/main/chapters/10_training.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/10_training.ipynb)
 # <!-- /badges -->
 #
 # **The question: a gradient says which way is down. How does one get to the bottom, in minutes, and how does one know
@@ -15,6 +17,24 @@
 
 # %%
 #| setup
+# Run this cell first. It finds the course (where it is missing, as on Colab, it installs it) and opens the chapter.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+if importlib.util.find_spec("scratchformer_lib") is None:
+    above = [folder for folder in pathlib.Path.cwd().parents if (folder / "scratchformer_lib").is_dir()]
+    if above:
+        sys.path.insert(0, str(above[0]))
+    else:
+        course = "git+https://github.com/scratchformer/scratchformer"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+        importlib.invalidate_caches()
+
+from scratchformer_lib.course import begin, check, progress, solution
+
+begin("10")
 
 # %%
 #| given

@@ -2,12 +2,40 @@
 # # 11 · Gradients by hand: every line, and fast
 #
 # <!-- badges -->
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/scratchformer/scratchformer/blob/main/chapters/11_gradients_by_hand.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/11_gradients_by_hand.ipynb)
 # <!-- /badges -->
 #
-# **The question: what is left to gain, when the gradients are right already?**
+# **The question: the engine of chapter 09 finds every gradient by itself, and it is right. What is left to gain by
+# deriving them oneself?**
+#
+# Two things. You will know every line of the way back, as you know the way forward: what a gradient of softmax *is*,
+# and why the one of layer norm has three terms. And it gets faster: at the end a profile shows by how much, and how
+# much there is still to gain.
+#
+# Five exercises, about 60 minutes. This chapter is a side trip: nothing later needs it but the speed, which the library
+# has anyway. You need [chapter 09](09_gradients.ipynb), and pen and paper help.
 
 # %%
 #| setup
+# Run this cell first. It finds the course (where it is missing, as on Colab, it installs it) and opens the chapter.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+if importlib.util.find_spec("scratchformer_lib") is None:
+    above = [folder for folder in pathlib.Path.cwd().parents if (folder / "scratchformer_lib").is_dir()]
+    if above:
+        sys.path.insert(0, str(above[0]))
+    else:
+        course = "git+https://github.com/scratchformer/scratchformer"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+        importlib.invalidate_caches()
+
+from scratchformer_lib.course import begin, check, progress, solution
+
+begin("11")
 
 # %%
 #| given
@@ -17,17 +45,88 @@ import math
 import numpy as np
 
 from scratchformer_lib.attention import scaled_dot_product_attention
-from scratchformer_lib.autograd import check_gradients, differentiable, unbroadcast, value_and_grad
+from scratchformer_lib.autograd import differentiable, unbroadcast
 from scratchformer_lib.block import gelu, layer_norm, relu
 from scratchformer_lib.embeddings import embed
 from scratchformer_lib.multi_head import linear, merge_heads, multi_head_attention, split_heads
 from scratchformer_lib.softmax import log_softmax, softmax
-from scratchformer_lib.support.arguments import check_attention, check_axes, check_linear, check_multi_head, check_vector
+from scratchformer_lib.support.arguments import check_attention, check_axes, check_multi_head, check_vector
 from scratchformer_lib.support.sums import dot_last, in_blocks, rows_of, sum_last, sum_rows
 from scratchformer_lib.training import cross_entropy
 
 # %% [markdown]
-# **Exercise 11.1.** linear_gradient
+# ## 1. Where the time goes
+#
+# The engine writes down every operation of NumPy. Here is a training step of a Transformer, and what its tape is made
+# of.
+
+# %%
+import time
+
+from scratchformer_lib.autograd import Tape, backward, check_gradients, plain, tree_map, value_and_grad
+from scratchformer_lib.course.figures import chapter_11 as figures
+from scratchformer_lib.embeddings import Vocabulary
+from scratchformer_lib.support.files import flat
+from scratchformer_lib.training import teacher_forcing_pair
+from scratchformer_lib.transformer import TransformerConfig, init_transformer, transformer
+
+config = TransformerConfig(20, 20, d_model=64, n_heads=4, d_ff=256, n_encoder_layers=2, n_decoder_layers=2,
+                           max_length=12, activation="gelu", pre_norm=True)
+params = init_transformer(np.random.default_rng(0), config)
+rng = np.random.default_rng(1)
+src, tgt = rng.integers(4, 20, (64, 12)), rng.integers(4, 20, (64, 13))
+src[:20, 9:] = tgt[:20, 8:] = Vocabulary.pad_id
+
+def loss(params):
+    inputs, labels = teacher_forcing_pair(tgt)
+    return cross_entropy(transformer(params, config, src, inputs), labels, Vocabulary.pad_id)
+
+def walk_back(by_hand):
+    """Time the way back, by operation: {name: [how often, seconds]}."""
+    tape, times = Tape(by_hand), {}
+    result = loss(tree_map(tape.track, params))
+    gradients = {result.slot: np.ones_like(result.value)}
+    while tape:
+        step = tape.pop()
+        start = time.perf_counter()
+        gradients = backward([step], gradients)
+        count, seconds = times.get(step[0], (0, 0.0))
+        times[step[0]] = (count + 1, seconds + time.perf_counter() - start)
+    return times
+
+walk_back(by_hand=False)                            # the first time is slower
+before = walk_back(by_hand=False)
+print(sum(count for count, _ in before.values()), "steps; those that take most time on the way back:")
+for name, (count, seconds) in sorted(before.items(), key=lambda item: -item[1][1])[:8]:
+    print(f"{name:12} {count:4} times {1000 * seconds:6.1f} ms")
+
+# %% [markdown]
+# A large part of this goes to many small steps: a layer norm alone is a dozen of them, and each one reads arrays from
+# memory and writes new ones. If one rule goes back over the whole function in one go, most of them are not needed.
+#
+# The engine takes such rules. `f = differentiable(f)` makes a function that may have one, and `@f.gradient` registers
+# it: from then on the engine writes down f as *one* step. (The library's functions have such rules already; yours
+# take their place in this notebook as soon as their cells have run. `by_hand=False`, as above, ignores all of them.)
+#
+# ## 2. linear
+#
+# $y = x W + b$, for a stack of rows. You know both products from chapter 09: $dx = dy\,W^\mathsf{T}$ and $dW =
+# x^\mathsf{T} dy$, and that the bias, which is added to every row, collects from every row.
+#
+# By hand: two rows x = (1, 2) and (3, 4), one output, W = (5, 6), and dy = 1 for the first row and 10 for the second.
+# Then dW = 1·(1, 2) + 10·(3, 4) = (31, 42), and db = 11. **Say** what dx is, before you go on.
+#
+# <details><summary>Answer</summary>
+#
+# 1·(5, 6) for the first row, and 10·(5, 6) for the second.
+#
+# </details>
+#
+# **Exercise 11.1.** Write `linear_gradient(dy, y, x, W, b=None)`. x may be a stack, (..., n_in), and dy and y are
+# (..., n_out). A rule gets dy, then the result, then what the function was given. It returns `(dx, dW, db)`, each of
+# the shape of its array, db None where b is None. W belongs to all rows of the whole stack: `rows_of(x)`, from
+# `support/sums.py`, lays them below one another, (N, n_in), and one large product is faster than many small ones.
+# There is also `sum_rows(dy)`, the sum of all rows, (n_out,). It took us three lines.
 
 # %%
 #| export multi_head
@@ -51,7 +150,34 @@ def linear_gradient(dy, y, x, W, b=None):
 check(linear_gradient)
 
 # %% [markdown]
-# **Exercise 11.2.** softmax_gradient
+# ## 3. softmax
+#
+# $y_i = e^{x_i} / \sum_j e^{x_j}$. If one score $x_j$ grows, its own share grows and all others shrink. How much, for
+# all pairs of i and j, is a table, the **Jacobian**:
+#
+# $$\frac{\partial y_i}{\partial x_j} = y_i\,(\delta_{ij} - y_j)$$
+#
+# ($\delta_{ij}$ is 1 where i = j, and else 0.) By hand, for shares of 0.5, 0.3 and 0.2: if the first score grows by a
+# little, the first share grows 0.5·(1 - 0.5) = 0.25 times as much, the second by 0.3·(0 - 0.5) = -0.15, the third by
+# -0.1. They sum to 0, as they must: shares always add up to 1.
+#
+# Nobody builds that table on the way back. With $dx_j = \sum_i dy_i\,y_i(\delta_{ij} - y_j)$,
+#
+# $$dx_j = y_j \left( dy_j - \sum_i dy_i\,y_i \right)$$
+#
+# In words: what a share gets, minus what shares get on average (with the shares as weights), times the share.
+#
+# **Predict:** what is dx where dy is the same for all words?
+#
+# <details><summary>Answer</summary>
+#
+# Zero. The average is that same number. To ask all shares to grow is to ask for nothing: they add up to 1.
+#
+# </details>
+#
+# **Exercise 11.2.** Write `softmax_gradient(dy, y, x, axis=-1)`. y = softmax(x, axis) is there already; do not
+# compute it again. Returns dx, of the shape of x. For y = (0.5, 0.3, 0.2) and dy = (1, 0, 0) it gives (0.25, -0.15,
+# -0.1). It took us one line.
 
 # %%
 #| export softmax
@@ -73,6 +199,20 @@ def softmax_gradient(dy, y, x, axis=-1):
 check(softmax_gradient)
 
 # %%
+print("a constant dy:", softmax_gradient(np.full(3, 7.0), np.array([0.5, 0.3, 0.2]), None))
+
+# %% [markdown]
+# Your rule gives the table after all, one row at a time: with dy = 1 for one share, and 0 for the others. Here it is.
+# **Predict:** where do you have to move the scores to make it nearly empty?
+
+# %%
+figures.jacobian_widget(softmax, softmax_gradient)
+
+# %% [markdown]
+# Where one share is nearly 1, nothing moves any more: no gradient comes through. That is the saturated softmax of
+# chapter 03, without the root of d_k.
+
+# %%
 #| given
 #| export softmax
 log_softmax = differentiable(log_softmax)
@@ -84,7 +224,26 @@ def log_softmax_gradient(dy, y, x, axis=-1):
     return dy - np.exp(y) * np.sum(dy, axis=axis, keepdims=True)
 
 # %% [markdown]
-# **Exercise 11.3.** cross_entropy_gradient
+# ## 4. cross_entropy
+#
+# A logarithm of a softmax, of which one entry is picked: three functions in a row, and of all that, as in chapter 09,
+# only *what was said minus what is true* is left:
+#
+# $$d\,\text{logits} = \frac{p - \text{truth}}{\text{number of labels that count}}$$
+#
+# for every position that counts, and 0 for padding. The truth is 1 at the right word and 0 elsewhere. With label
+# smoothing s, it is (1 - s) at the right word, and s divided by n_vocab is added at every word, the right one too.
+#
+# **Exercise 11.3.** Write `cross_entropy_gradient(dy, loss, logits, targets, ignore_id=None, label_smoothing=0.0)`.
+# dy is one number, mostly 1: the gradient that arrives at the loss. logits are (..., n_vocab), targets (...), ids.
+# Returns d_logits, of the shape and dtype of logits. It took us five lines.
+#
+# <details><summary>Hint</summary>
+#
+# `np.put_along_axis(truth, targets[..., None], value, axis=-1)` writes a value at the right words. Or compare
+# `targets[..., None]` with `np.arange(n_vocab)`.
+#
+# </details>
 
 # %%
 #| export training
@@ -112,7 +271,35 @@ def cross_entropy_gradient(dy, loss, logits, targets, ignore_id=None, label_smoo
 check(cross_entropy_gradient)
 
 # %% [markdown]
-# **Exercise 11.4.** layer_norm_gradient
+# ## 5. layer_norm
+#
+# Here derivation pays. $\hat x = (x - \text{mean}) \cdot \text{scale}$ with $\text{scale} = 1/\sqrt{\text{variance} +
+# \varepsilon}$, and $y = \gamma \hat x + \beta$. Mean and variance depend on all of x. But one need not follow them
+# through:
+#
+# - Adding a constant to x changes nothing in $\hat x$. So dx must have no part along a constant: its sum over the row
+#   is 0.
+# - Stretching x (about its mean) changes nothing, but for ε. So dx must have no part along $\hat x$.
+#
+# Take the naive gradient, $\hat d = dy \cdot \gamma$, and remove both parts, by their means:
+#
+# $$dx = \text{scale} \cdot \left( \hat d - \text{mean}(\hat d) - \hat x \cdot \text{mean}(\hat d \cdot \hat x) \right)$$
+#
+# And since gamma multiplies and beta adds, in every row: $d\gamma$ is the sum over all rows of $dy \cdot \hat x$,
+# $d\beta$ that of $dy$.
+#
+# By hand, for a row of two: $\hat x$ is always (1, -1) or (-1, 1), whatever x is (but for ε). **Predict** dx.
+#
+# <details><summary>Answer</summary>
+#
+# Zero. What is left of a vector of two numbers, without its part along (1, 1) and its part along (1, -1)?
+#
+# </details>
+#
+# **Exercise 11.4.** Write `layer_norm_gradient(dy, x_hat, scale, gamma)`. dy and x_hat are (..., D), scale is (...,
+# 1), gamma (D,). Returns `(dx, d_gamma, d_beta)`: (..., D), (D,), (D,). The way forward has kept x_hat and scale, so
+# you need not compute them again. dy, x_hat and scale stay as they are. In `support/sums.py` there are `sum_last(x)`,
+# the sum of each row, (..., 1), and `dot_last(x, y)`, that of x * y; `sum_rows(x)` you know. It took us six lines.
 
 # %%
 #| export block
@@ -138,6 +325,10 @@ def layer_norm_gradient(dy, x_hat, scale, gamma):
 # %%
 check(layer_norm_gradient)
 
+# %% [markdown]
+# This rule needs what its way forward has computed, so it is registered with `fused`: a function that returns the
+# result, *and* the way back.
+
 # %%
 #| given
 #| export block
@@ -155,7 +346,44 @@ def layer_norm_forward(x, gamma, beta, eps=1e-5):
     return y, lambda dy: layer_norm_gradient(dy, x_hat, scale, gamma)
 
 # %% [markdown]
-# **Exercise 11.5.** embed_gradient
+# ### Break it: without the two means
+#
+# **Predict:** a rule without the two means is shorter, and the signs are mostly right. How large is its relative error?
+
+# %%
+def without_means(dy, x_hat, scale, gamma):
+    return scale * dy * gamma, sum_rows(dy * x_hat), sum_rows(dy)
+
+rng = np.random.default_rng(2)
+x, dy = rng.standard_normal((4, 8)), rng.standard_normal((4, 8))
+gamma, beta = rng.standard_normal(8), rng.standard_normal(8)
+_, right = value_and_grad(lambda x: np.sum(dy * layer_norm(x, gamma, beta)), by_hand=False)(x)
+x_hat = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+scale = 1 / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+for rule in (layer_norm_gradient, without_means):
+    dx = rule(dy, x_hat, scale, gamma)[0]
+    print(f"{rule.__name__:20} relative error {np.abs(dx - right).max() / np.abs(right).max():.0e};",
+          f"sums of the first rows: {dx[0].sum():.2f}, {dx[1].sum():.2f}")
+
+# %% [markdown]
+# It does not fail, it only goes another way. A model with such a rule trains, somewhat worse, and nobody knows why.
+# This is why every rule here is compared with the engine.
+#
+# ## 6. embed
+#
+# `table[ids]` picks rows. So the gradient of a row of the table is what arrives at all the places where that row was
+# picked: equal ids **add up**. That was the trap of `descend` in chapter 09.
+#
+# **Exercise 11.5.** Write `embed_gradient(dy, y, ids, table)`. ids are of any shape, dy is (..., D). Returns `(None,
+# d_table)`: ids are no numbers to be moved, and d_table is (n_vocab, D), zero for rows that nobody picked. It took us
+# six lines, and there is a way in two.
+#
+# <details><summary>Hint</summary>
+#
+# `np.add.at` adds every time, also where an index is repeated. (Ours sorts the ids, so that equal ones lie side by
+# side; that is some times faster.)
+#
+# </details>
 
 # %%
 #| export embeddings
@@ -180,6 +408,25 @@ def embed_gradient(dy, y, ids, table):
 
 # %%
 check(embed_gradient)
+
+# %% [markdown]
+# ### Break it: repeated ids
+#
+# **Predict** row 1 of the gradient, if "the" (id 1) stands at the first and the third place, and dy is 1, 10 and 100.
+
+# %%
+ids, dy = np.array([1, 2, 1]), np.array([[1.0], [10.0], [100.0]])
+overwritten = np.zeros((4, 1))
+overwritten[ids] = dy
+print("row 1:", embed_gradient(dy, None, ids, np.zeros((4, 1)))[1][1], "; overwritten:", overwritten[1])
+
+# %% [markdown]
+# ## 7. The rest, composed
+#
+# ReLU and GELU work number by number. For GELU the way forward computes the slope along the way, in blocks that stay in
+# the processor's cache. Attention is two products with a softmax between them: its gradient is `matmul_gradient`,
+# `softmax_gradient` and `matmul_gradient` again. And multi-head attention is `linear`, attention, `linear`. Read them:
+# there is nothing in them that you have not written, but for some care about memory.
 
 # %%
 #| given
@@ -305,3 +552,104 @@ def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 def columns(y, matrices):
     """Cut y = z @ np.concatenate(matrices, axis=1) into the columns that belong to each matrix."""
     return np.split(y, np.cumsum([W.shape[1] for W in matrices])[:-1], axis=-1)
+
+# %% [markdown]
+# ## 8. Are they right?
+#
+# All of them together, in the whole Transformer: against the engine on the bare functions, and against small steps.
+
+# %%
+def to_float64(params):
+    return tree_map(lambda x: x.astype(np.float64), params)
+
+by_engine, by_rules = (flat(value_and_grad(loss, by_hand=by_hand)(to_float64(params))[1]) for by_hand in (False, True))
+worst = max(np.abs(by_engine[name] - by_rules[name]).max() / np.abs(by_engine[name]).max() for name in by_engine)
+print(f"{len(by_engine)} arrays; the largest relative difference to the engine: {worst:.0e}")
+print(f"to small steps: {next(iter(check_gradients(loss, params, n_entries=1).values())):.0e}")
+
+# %% [markdown]
+# ## 9. And fast
+#
+# The same walk back as at the beginning:
+
+# %%
+walk_back(by_hand=True)
+after = walk_back(by_hand=True)
+print(sum(count for count, _ in after.values()), "steps")
+figures.profile_picture({"bare": before, "by hand": after})
+
+# %% [markdown]
+# How far down could it go? The matrix products have to be done, two on the way back for each on the way forward. Their
+# time alone is the **floor**: we note all of them on the way forward, and do nothing else.
+
+# %%
+class Products(Tape):
+    """A tape that keeps what goes into each matrix product."""
+    def __init__(self):
+        super().__init__(by_hand=False)
+        self.products = []
+
+    def write(self, name, rule, inputs, outputs):
+        if name == "matmul":
+            self.products.append((*map(plain, inputs), outputs[0]))
+        return super().write(name, rule, inputs, outputs)
+
+tape = Products()
+loss(tree_map(tape.track, params))
+products = [(a, b, np.ones_like(y)) for a, b, y in tape.products]
+
+def floor(params):
+    for a, b, dy in products:
+        a @ b, dy @ np.swapaxes(b, -1, -2), np.swapaxes(a, -1, -2) @ dy
+
+ways = {"bare": value_and_grad(loss, by_hand=False), "by hand": value_and_grad(loss), "products alone": floor}
+times = {name: [] for name in ways}
+for _ in range(8):
+    for name, way in ways.items():                      # in turns: what else the machine does hits all of them
+        start = time.perf_counter()
+        way(params)
+        times[name].append(time.perf_counter() - start)
+for name, seconds in times.items():
+    ratio = np.median(seconds) / np.median(times["products alone"])
+    print(f"{name:15} {1000 * np.median(seconds):6.1f} ms, {ratio:.1f} times the products")
+
+# %% [markdown]
+# What is left above the floor: exponentials, norms, sums, and arrays that are read and written. The library's
+# `tests/benchmarks` compare all this with PyTorch.
+#
+# ## 10. What you built
+#
+# | | of | in words |
+# |---|---|---|
+# | `linear_gradient` | y = x W + b | two products, and a sum over all rows |
+# | `softmax_gradient` | shares | what a share gets, minus the average, times the share |
+# | `cross_entropy_gradient` | the loss | what was said, minus what is true |
+# | `layer_norm_gradient` | layer norm | without its parts along 1 and along x_hat |
+# | `embed_gradient` | rows of a table | equal ids add up |
+#
+# ### Test yourself
+#
+# <details><summary>Why does softmax_gradient not need x?</summary>
+#
+# Its slope can be said with y alone. The engine frees x as soon as nothing else needs it.
+#
+# </details>
+# <details><summary>A gradient agrees with small steps. What can still be wrong?</summary>
+#
+# The function itself: both follow it. And places where the tested numbers never were: a mask, a repeated id, a constant
+# row.
+#
+# </details>
+# <details><summary>The rows of layer norm's dx sum to 0. What does that say about a bias right before it?</summary>
+#
+# A bias that is the same for all D numbers would get no gradient: the norm removes it. (A bias with different numbers
+# does get one.)
+#
+# </details>
+#
+# ### Where to read on
+#
+# - Griewank and Walther, "Evaluating derivatives", 2008: rules, tapes, and what is worth keeping.
+# - Ba, Kiros and Hinton, "Layer normalization", 2016, with the invariances in section 5.
+#
+# `progress()` in a new cell shows the map.

@@ -16,7 +16,7 @@ import numpy as np
 FOLDER = Path(__file__).with_name("parity")
 WITHOUT_TORCH = "PyTorch is not installed (pip install torch); its stored values were compared"
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
-MODULES = ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer")
+MODULES = ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer", "training")
 
 
 class Case(NamedTuple):
@@ -235,6 +235,41 @@ def torch_loss(F, labels, ignore_id, label_smoothing, **inputs):
     return torch_cross_entropy(F, *torch_transformer(F, **inputs), labels, ignore_id, label_smoothing)
 
 
+def torch_steps(optimizer, rates, *pairs):
+    """Each parameter after each step. pairs: of a parameter and its gradients, one for each step."""
+    import torch
+    history = []
+    for i, rate in enumerate(rates):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for x, slopes in pairs:
+            x.grad = slopes[i].detach().clone()
+        optimizer.step()
+        history.append([x.detach().clone() for x, _ in pairs])
+    return [torch.stack(steps) for steps in zip(*history, strict=True)]
+
+
+def torch_adamw(F, W, b, dW, db, rates, betas, eps, weight_decay):
+    import torch
+    optimizer = torch.optim.AdamW([{"params": [W], "weight_decay": weight_decay}, {"params": [b], "weight_decay": 0}],
+                                  betas=betas, eps=eps)
+    steps = torch_steps(optimizer, rates, (W, dW), (b, db))
+    return [*steps, *(optimizer.state[x][name] for x in (W, b) for name in ("exp_avg", "exp_avg_sq"))]
+
+
+def torch_sgd(F, W, b, dW, db, rates, momentum):
+    import torch
+    return torch_steps(torch.optim.SGD([W, b], momentum=momentum), rates, (W, dW), (b, db))
+
+
+def torch_clip(F, W, b, max_norm):
+    import torch
+    for x in (W, b):
+        x.grad = x.detach().clone()
+    torch.nn.utils.clip_grad_norm_([W, b], max_norm)
+    return [W.grad, b.grad]
+
+
 # The inputs: (function, name, inputs).
 
 def inputs_of_softmax(rng):
@@ -396,6 +431,20 @@ def inputs_of_transformer(rng):
                     "label_smoothing": label_smoothing}
     yield "cross_entropy", "one-axis", {"logits": logits[0], "targets": targets[0], "ignore_id": None,
                                         "label_smoothing": 0.1}
+
+
+def inputs_of_training(rng):
+    arrays = {name: rng.standard_normal(shape) for name, shape in (
+        ("W", (3, 4)), ("b", 4), ("dW", (5, 3, 4)), ("db", (5, 4)))}
+    arrays["dW"][:, 0] *= 1e-3
+    rates = [0.1, 0.3, 0.03, 0.01, 0.2]
+    for name, betas, eps, weight_decay in (("usual", (0.9, 0.999), 1e-8, 0.01), ("no-decay", (0.9, 0.999), 1e-8, 0.0),
+                                           ("large-eps", (0.8, 0.95), 0.1, 0.5), ("no-memory", (0.0, 0.0), 1e-8, 0.1)):
+        yield "adamw", name, {**arrays, "rates": rates, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+    for momentum in (0.0, 0.9):
+        yield "sgd", f"momentum-{momentum}", {**arrays, "rates": rates, "momentum": momentum}
+    for max_norm in (0.5, 3.0, 100.0):
+        yield "clip", f"to-{max_norm}", {"W": arrays["W"], "b": arrays["b"], "max_norm": max_norm}
 
 
 ALSO_GRADIENTS_OF = """

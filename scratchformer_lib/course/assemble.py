@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import exercise as exercises_
-from .carry import DEFINITION, bound_names, is_definition, source_of
+from .carry import DEFINITION, bound_names, free_names, is_definition, source_of
 
 SHIPPED = Path(__file__).resolve().parents[1]
 trials = itertools.count()
@@ -172,15 +172,48 @@ def rename(text, old, new):
     return b"\n".join(lines).decode()
 
 
+def shortcuts(modules, answers):
+    """The ways forward and back by hand that would go past an answer: {name of the definition}.
+
+    `@f.fused` stands in for f, and for all that f calls, while gradients are wanted. Where f or one of those is the
+    learner's, theirs has to run; but where they wrote f's gradient as well, they know this way.
+    """
+    bodies, found = {}, {}
+    for text in modules.values():
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.FunctionDef):
+                bodies[statement.name] = source_of(statement, text)
+                for decorator in statement.decorator_list:
+                    if isinstance(decorator, ast.Attribute) and decorator.attr == "fused":
+                        found[statement.name] = decorator.value.id
+    past, before = {name for name in answers if f"{name}_gradient" not in answers}, None
+    while past != before:
+        before = set(past)
+        past |= {f for f in found.values() if free_names(bodies[f]) & past}
+    return {name for name, f in found.items() if f in past}
+
+
+def without(text, names):
+    """A module's text without some of its functions."""
+    lines = text.split("\n")
+    for statement in reversed(ast.parse(text).body):
+        if getattr(statement, "name", None) in names:
+            first = min([statement.lineno, *(d.lineno for d in statement.decorator_list)])
+            while first > 1 and not lines[first - 2]:
+                first -= 1
+            lines[first - 1:statement.end_lineno] = []
+    return "\n".join(lines)
+
+
 # ---- who is admitted ----------------------------------------------------------------------------------------------
 
 def write_modules(folder, answers, modules):
     """Write the modules that change into a folder. Returns {file name: text}."""
-    owner = owners(modules)
+    owner, past = owners(modules), shortcuts(modules, answers)
     written = {}
-    for module in sorted({owner[name] for name in answers}):
+    for module in sorted({owner[name] for name in [*answers, *past]}):
         mine = {name: answer for name, answer in answers.items() if owner[name] == module}
-        written[f"{module}.py"] = put_in_place(modules[module], mine, owner, module)
+        written[f"{module}.py"] = without(put_in_place(modules[module], mine, owner, module), past)
     for name, text in written.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return written
@@ -208,7 +241,7 @@ def admit(answers, exercises, shipped=SHIPPED):
         if not passes(asked, {}, modules, shipped):     # the course's own fault
             exercises = [other for other in exercises if other is not asked]
             continue
-        culprit = next((name for name in admitted if passes(asked, without(admitted, name), modules, shipped)),
+        culprit = next((name for name in admitted if passes(asked, all_but(admitted, name), modules, shipped)),
                        asked.name if asked.name in admitted else list(admitted)[-1])
         where = "" if culprit == asked.name else f"With it, `{asked.name}` no longer works: "
         refused[culprit] = where + reason
@@ -216,7 +249,7 @@ def admit(answers, exercises, shipped=SHIPPED):
     return admitted, refused
 
 
-def without(answers, name):
+def all_but(answers, name):
     return {key: answer for key, answer in answers.items() if key != name}
 
 

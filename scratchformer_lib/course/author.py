@@ -340,7 +340,7 @@ class Project:
                         inputs=digest(*[cell.source for cell in cells]))
 
     def made_from(self, chapter):
-        """Hash of the source and of the library, checks and figures modules that its notebook imports."""
+        """Hash of the source and of what its notebook imports: library, checks, figures, and trained models."""
         course = self.package / "course"
         todo = [course / "checks" / f"chapter_{chapter.number}.py"]
         for cell in chapter.cells:
@@ -349,11 +349,11 @@ class Project:
         while todo:
             path = todo.pop()
             inside = path.is_relative_to(course)
-            if path in seen or (inside and path.parent.name not in ("checks", "figures", "answers")):
+            if path in seen or (inside and path.parent.name not in ("checks", "figures", "answers", "weights")):
                 continue
             text = self.modules.get(path) or (path.read_text(encoding="utf-8") if path.exists() else None)
             if text is not None:
-                seen[path] = text
+                seen[path] = text + "".join(model.read_bytes().hex() for model in sorted(path.parent.glob("*.npz")))
                 todo += imported_files(ast.parse(text), self.package, path)
         return digest(chapter.text, *[seen[path] for path in sorted(seen)])
 

@@ -31,6 +31,7 @@ def single_file(path="my_transformer.py"):
     admitted, problems = learner.admitted_answers()
     modules = assemble.shipped_modules()
     text = assemble.put_in_place(flattened(modules), admitted, assemble.owners(modules))
+    text = assemble.without(text, assemble.shortcuts(modules, admitted))
     names = learner.exported_exercises()
     theirs = ", ".join(name for name in names if name not in admitted)
     head = (f'"""A Transformer in NumPy. Mine: {", ".join(admitted) or "nothing yet"}. '

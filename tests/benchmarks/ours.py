@@ -1,0 +1,66 @@
+"""Training steps with the library's functions, and their matrix products alone."""
+import itertools
+
+import numpy as np
+from shared import BETAS, MAX_NORM, RATE, WEIGHT_DECAY, batches, config_of, first_params
+
+from scratchformer_lib.attention import causal_mask
+from scratchformer_lib.autograd import Tape, plain, tree_map, value_and_grad
+from scratchformer_lib.block import layer_norm, transformer_block
+from scratchformer_lib.embeddings import embed
+from scratchformer_lib.multi_head import linear
+from scratchformer_lib.support.workers import shared_out
+from scratchformer_lib.training import AdamW, cross_entropy, training_step
+from scratchformer_lib.transformer import transformer
+
+
+def loss_of(model, sizes):
+    """The loss of a model, as a function of its params and a batch."""
+    def gpt(params, ids, labels, rng=None):
+        x = embed(ids, params["table"]) + params["positions"]
+        for layer in params["layers"].values():
+            x = transformer_block(x, layer, sizes.H, causal_mask(sizes.T), pre_norm=True)
+        return cross_entropy(linear(layer_norm(x, **params["norm"]), params["table"].T), labels)
+
+    def encoder_decoder(params, src, inputs, labels, rng=None):
+        return cross_entropy(transformer(params, config_of(sizes), src, inputs, rng), labels)
+
+    return gpt if model == "GPT" else encoder_decoder
+
+
+def make_step(model, sizes, by_hand=True, workers=1):
+    """A function that takes the next step of a training, and returns the loss before it."""
+    optimizer, turns = AdamW(betas=BETAS, weight_decay=WEIGHT_DECAY), itertools.cycle(batches(model, sizes))
+    differentiate = value_and_grad(loss_of(model, sizes), by_hand)
+    differentiate = shared_out(differentiate, workers, n_labels=lambda batch: batch[-1].size)
+    params = first_params(model, sizes)
+    state = optimizer.start(params)
+
+    def step():
+        nonlocal params, state
+        loss, params, state = training_step(differentiate, params, state, next(turns), optimizer, RATE, MAX_NORM)
+        return float(loss)
+    return step
+
+
+class Products(Tape):
+    """A tape that keeps what goes into each matrix product."""
+    def __init__(self):
+        super().__init__(by_hand=False)
+        self.pairs = []
+
+    def write(self, name, rule, inputs, outputs):
+        if name == "matmul":
+            self.pairs.append((*map(plain, inputs), np.ones_like(outputs[0])))
+        return super().write(name, rule, inputs, outputs)
+
+
+def make_products(model, sizes):
+    """A function that does the matrix products of a step alone: two on the way back for each on the way forward."""
+    tape = Products()
+    loss_of(model, sizes)(tree_map(tape.track, first_params(model, sizes)), *batches(model, sizes)[0])
+
+    def products():
+        for a, b, dy in tape.pairs:
+            a @ b, dy @ np.swapaxes(b, -1, -2), np.swapaxes(a, -1, -2) @ dy
+    return products

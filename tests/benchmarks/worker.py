@@ -1,0 +1,65 @@
+"""One process of the benchmark. It holds one variant, and works when it is asked to.
+
+Its command line has the variant, as JSON. It reads lines such as "time 5" and answers each with a line of JSON:
+losses n (the next n steps' losses), time n (seconds of each of n steps), memory n (the most bytes that a step holds),
+versions n (of what it computes with).
+"""
+import json
+import sys
+import time
+import tracemalloc
+
+from shared import Sizes
+
+
+def make_step(kind, model, sizes, threads, by_hand=True, workers=1):
+    sizes = Sizes(**sizes)
+    if kind == "PyTorch":
+        import baseline
+        return baseline.make_step(model, sizes, threads)
+    import ours
+    if kind == "products":
+        return ours.make_products(model, sizes)
+    return ours.make_step(model, sizes, by_hand, workers)
+
+
+def losses(step, n):
+    return [step() for _ in range(n)]
+
+
+def seconds(step, n):
+    step()                                              # what other processes took away from the cache comes back
+    times = [time.perf_counter()]
+    for _ in range(n):
+        step()
+        times.append(time.perf_counter())
+    return [end - start for start, end in zip(times, times[1:], strict=False)]
+
+
+def memory(step, n):
+    """The most bytes that n steps hold at a time, beyond what is there before: of NumPy's arrays, and Python's."""
+    tracemalloc.start()
+    losses(step, n)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def versions(step, n):
+    """PyTorch's version; or which BLAS NumPy has loaded, and for which processor it computes."""
+    if "torch" in sys.modules:
+        return sys.modules["torch"].__version__
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "not known without threadpoolctl"
+    return ", ".join(f"{blas['internal_api']} {blas.get('version')} for {blas.get('architecture', 'any')}"
+                     for blas in threadpool_info() if blas["user_api"] == "blas")
+
+
+if __name__ == "__main__":
+    variant = make_step(**json.loads(sys.argv[1]))
+    answers = {"losses": losses, "time": seconds, "memory": memory, "versions": versions}
+    for line in sys.stdin:
+        request, n = line.split()
+        print(json.dumps(answers[request](variant, int(n))), flush=True)
