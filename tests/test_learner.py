@@ -421,6 +421,38 @@ def softmax(x, axis=-1):
     assert "apply_along_axis" in saved(whole_course, "softmax")
 
 
+def test_from_chapter_09_on_the_courses_function_stands_in_where_training_would_take_too_long(whole_course):
+    row_by_row = """
+def softmax(x, axis=-1):
+    x = np.moveaxis(x, axis, -1)
+    rows = [np.exp(row - np.max(row)) for row in x.reshape(-1, x.shape[-1])]
+    return np.moveaxis(np.stack([row / np.sum(row) for row in rows]).reshape(x.shape), -1, axis)"""
+    by_logs = "def log_softmax(x, axis=-1):\n    return x - np.log(np.exp(x - x.max(axis, keepdims=True)).sum(axis, " \
+              "keepdims=True)) - x.max(axis, keepdims=True)"
+    assert "Saved to" in run(whole_course, ONE, row_by_row, "check(softmax)", by_logs, "check(log_softmax)")
+    assert whose(run(whole_course, BEGIN.format('"08", mine=True')), "Yours") == ["softmax", "log_softmax"]
+    printed = run(whole_course, BEGIN.format('"10", mine=True'))
+    assert whose(printed, "Yours") == ["log_softmax"], printed
+    assert re.search(r"`softmax`: the course's stands in .* With it, a step of training takes \d+ times as long", printed)
+
+
+def test_where_a_function_is_the_learners_no_gradient_by_hand_goes_past_it(whole_course):
+    assert "Saved to" in run(whole_course, ONE, SOFTMAX, "check(softmax)")
+    step = """
+from scratchformer_lib.autograd import value_and_grad
+from scratchformer_lib import softmax as module, attention, multi_head, block
+for f in (module.softmax, attention.scaled_dot_product_attention, multi_head.multi_head_attention, block.layer_norm):
+    print("by hand", f.__name__, f.forward is not None)
+q = np.random.default_rng(0).standard_normal((2, 3, 4))
+print("slope", value_and_grad(lambda q: np.sum(np.sin(attention.scaled_dot_product_attention(q, q, q)[0])))(q)[1].sum())
+"""
+    mine, shipped = (run(whole_course, BEGIN.format(begin), step) for begin in ('"10", mine=True', '"10"'))
+    by_hand = [line.split()[-1] for line in mine.splitlines() if line.startswith("by hand")]
+    assert by_hand == ["True", "False", "False", "True"] and shipped.count("True") == 4
+    slopes = [float(re.search(r"slope (.*)", printed)[1]) for printed in (mine, shipped)]
+    assert abs(slopes[0] - slopes[1]) < 1e-9
+
+
 def test_right_answers_of_all_chapters_have_the_gradients_of_the_courses_own():
     differentiation, every = reference("differentiation"), reference("checks").all_exercises()
     tried = 0

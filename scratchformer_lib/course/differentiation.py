@@ -1,11 +1,17 @@
-"""Which of a learner's functions have gradients: the engine of chapter 09, tried on the cases of their exercises."""
+"""Which of a learner's functions a model can be trained on: those that have gradients, and are fast enough."""
 import contextlib
+import time
 from dataclasses import replace
 
 import numpy as np
 
-from ..autograd import Tape, Tracked, backward
+from ..autograd import Tape, Tracked, backward, tree_map
+from ..support.files import flat
+from ..transformer import TransformerConfig, init_transformer
 from . import assemble, exercise
+
+FIRST_WITH_GRADIENTS = 9                # what comes from there on needs none
+TOO_SLOW = 4                            # times the course's own step of training
 
 
 def not_differentiable(answers, exercises):
@@ -13,7 +19,7 @@ def not_differentiable(answers, exercises):
     problems = {}
     with assemble.trial(answers, assemble.shipped_modules(), assemble.SHIPPED) as function:
         for asked in exercises:
-            if asked.name in answers and asked.reference.__module__ != Tape.__module__:      # not the engine itself
+            if asked.name in answers and int(asked.number.split(".")[0]) < FIRST_WITH_GRADIENTS:
                 reason = assemble.failure_reason(of_gradients(asked), function)
                 if reason:
                     problems[asked.name] = reason
@@ -59,3 +65,45 @@ def tracked_in(tree):
     if isinstance(tree, (list, tuple)):
         return [y for part in tree for y in tracked_in(part)]
     return [tree] if isinstance(tree, Tracked) else []
+
+
+def too_slow(answers, exercises):
+    """{name: why} of the answers with which a step of training takes too long, the slowest first."""
+    slow, own = {}, step_time({}, exercises)
+    while (together := step_time(all_but(answers, slow), exercises)) > TOO_SLOW * own:
+        times = {name: step_time(all_but(answers, [*slow, name]), exercises) for name in all_but(answers, slow)}
+        worst = min(times, key=times.get)
+        if together < 1.5 * times[worst]:
+            break                       # none of them by itself: the machine has other things to do
+        slow[worst] = f"With it, a step of training takes {together / times[worst]:.0f} times as long as without"
+    return slow
+
+
+def all_but(answers, names):
+    return {name: answer for name, answer in answers.items() if name not in names}
+
+
+def step_time(answers, exercises):
+    """The seconds of a small step of training with these answers in place, the best of three."""
+    config = TransformerConfig(30, 30, d_model=32, n_heads=4, d_ff=64, n_encoder_layers=1, n_decoder_layers=1)
+    rng = np.random.default_rng(0)
+    params, src, tgt = init_transformer(rng, config), rng.integers(4, 30, (16, 10)), rng.integers(4, 30, (16, 11))
+    with assemble.trial(answers, assemble.shipped_modules(), assemble.SHIPPED) as function:
+        own = {asked.name: function(asked) for asked in exercises}
+
+        def step():
+            tape = Tape(by_hand=False)
+            inputs, labels = own["teacher_forcing_pair"](tgt)
+            tracked = tree_map(tape.track, params)
+            loss = own["cross_entropy"](own["transformer"](tracked, config, src, inputs, rng), labels)
+            slopes = backward(tape, {loss.slot: np.ones_like(loss.value)})
+            slopes = flat(own["clip_by_norm"](tree_map(lambda x: slopes[x.slot], tracked), 1.0))
+            for name, x in flat(params).items():
+                own["adamw_step"](x, slopes[name], np.zeros_like(x), np.ones_like(x), 1, 0.001)
+
+        def seconds():
+            start = time.perf_counter()
+            step()
+            return time.perf_counter() - start
+
+        return min(seconds() for _ in range(3))

@@ -206,9 +206,10 @@ def admitted_answers(differentiated=False):
         problems[name] = f"set aside. {why}. {stale}{set_aside(path)}"
     if differentiated:
         from . import differentiation  # it needs the engine, which is made
-        for name, why in differentiation.not_differentiable(admitted, exercises.values()).items():
-            problems[name] = f"the course's stands in for it here, where gradients are needed. {why}"
-            del admitted[name]
+        for unfit in (differentiation.not_differentiable, differentiation.too_slow):
+            for name, why in unfit(admitted, exercises.values()).items():
+                problems[name] = f"the course's stands in for it here, where models are trained. {why}"
+                del admitted[name]
     return admitted, problems
 
 

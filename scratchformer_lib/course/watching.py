@@ -13,7 +13,7 @@ from .figures.chapter_10 import running_mean
 
 EVERY = 0.5                             # seconds from one drawing to the next, at least
 MOST = 1000                             # points of a line that are drawn
-LEFT, RIGHT, TOP, BOTTOM = 0.75, 6.75, 1.1, 2.6         # of the losses in the picture, in inches
+LEFT, RIGHT, TOP, BOTTOM = 0.75, 6.6, 1.1, 2.6         # of the losses in the picture, in inches
 
 
 def watch():
@@ -120,7 +120,8 @@ def _numbers(step):
 def _scales(axes, first, last, values):
     """Draw the scales of a picture on a sketch: the steps from first to last, and values, on a logarithmic scale if
     they span much. Returns the functions that place a step and a value."""
-    low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0, 1)
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0, 1)
     logarithmic = low > 0 and high > 10 * low
     scale = np.log10 if logarithmic else np.asarray
     low, high = scale(low), scale(high)

@@ -1,181 +1,142 @@
 """How fast the library trains: python tests/benchmarks, or make bench. Prints a table of ratios, in under 5 minutes.
 
-Every variant has a process of its own, and they take turns, a few steps each: what else the machine does hits all of
-them. A ratio is of two variants in the same round; the table has the medians of all rounds, and their quartiles.
+Every variant has a process of its own, and they take turns: what else the machine does hits all of them. A ratio is of
+two variants in the same round; the table has the medians of the rounds, and their quartiles. Rounds in which other
+processes kept the machine busy do not count, as far as there are others.
 """
 import argparse
 import dataclasses
-import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import report
 from shared import SIZES
+from turns import CORETYPE, Worker, alternate, counted, quiet
 
-HERE = Path(__file__).resolve().parent
 AXES = {"length": ("T", (32, 64, 128, 256)), "width": ("D", (64, 128, 256, 512)), "batch": ("B", (6, 12, 24, 48))}
-N_LOSSES, TOLERANCE = 8, 1e-3           # the first steps of all variants of a model must have the same losses
-CORETYPE = "OPENBLAS_CORETYPE"          # makes OpenBLAS compute as for another processor
+SECONDS = {"GPT": 80, "encoder-decoder": 50, "growth": 50}
+N_LOSSES, TOLERANCE = 8, 1e-3           # the first losses of all variants of a model must agree
 UNSET = f", {CORETYPE} unset"
-TWO, ONE = "ours, 2 threads", "ours, 1 thread"
-COMPARED = [(f"PyTorch, {TWO[6:]}", TWO), (f"PyTorch, {ONE[6:]}", ONE), (f"PyTorch, {TWO[6:]}", "ours, workers=2"),
-            ("bare, 2 threads", TWO), ("bare, 1 thread", ONE), (ONE, TWO), (TWO, "ours, workers=2"),
-            (ONE, "products, 1 thread")]
-
-
-class Worker:
-    """A process with a variant in it."""
-
-    def __init__(self, name, kind, model, sizes, threads, python=sys.executable, unset=False, **options):
-        self.name, self.kind, self.n_steps = name, kind, None
-        env = os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-        if unset:
-            del env[CORETYPE]
-        variant = {"kind": kind, "model": model, "sizes": dataclasses.asdict(sizes), "threads": threads, **options}
-        self.process = subprocess.Popen([python, HERE / "worker.py", json.dumps(variant)], env=env, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def ask(self, request, n=1):
-        """See worker.py."""
-        print(request, n, file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"{self.name}: the process has ended, with what it says above")
-        return json.loads(answer)
-
-    def milliseconds(self):
-        """Of a step: the median of as many as 0.2 seconds have time for, but at least two."""
-        if self.n_steps is None:
-            self.n_steps = int(np.clip(0.2 / self.ask("time")[0], 2, 20))
-        return 1000 * statistics.median(self.ask("time", self.n_steps))
-
-    def end(self):
-        self.process.kill()
-        self.process.communicate()
-
-
-def alternate(workers, seconds, least):
-    """Milliseconds of a step by worker, one number for each round: rounds for so many seconds, and at least `least`."""
-    times, end = {worker.name: [] for worker in workers}, time.monotonic() + seconds
-    while len(times[workers[0].name]) < least or time.monotonic() < end:
-        for worker in workers:
-            times[worker.name].append(worker.milliseconds())
-        workers = workers[::-1]
-    return times
+COMPARED = [("PyTorch, 2 threads", "ours, 2 threads"), ("PyTorch, 1 thread", "ours, 1 thread"),
+            ("PyTorch, 2 threads", "ours, workers=2"), ("bare, 2 threads", "ours, 2 threads"),
+            ("bare, 1 thread", "ours, 1 thread"), ("ours, 1 thread", "ours, 2 threads"),
+            ("ours, 2 threads", "ours, workers=2"), ("ours, 1 thread", "products, 1 thread")]
 
 
 def variants(model, sizes, torch):
-    """The workers of a model. torch: a Python that has PyTorch, or None."""
-    def some(suffix="", **options):
-        for threads, called in ((2, f"2 threads{suffix}"), (1, f"1 thread{suffix}")):
-            yield Worker(f"ours, {called}", "ours", model, sizes, threads, **options)
-            yield Worker(f"bare, {called}", "ours", model, sizes, threads, by_hand=False, **options)
-        yield Worker(f"ours, workers=2{suffix}", "ours", model, sizes, 2, workers=2, **options)
-        yield Worker(f"products, 1 thread{suffix}", "products", model, sizes, 1, **options)
-
-    workers = [*some()]
+    """The workers of a model. "bare" is without the rules by hand. torch: a Python that has PyTorch, or None."""
+    workers = []
+    for suffix, options in ("", {}), (UNSET, {"unset": True}):
+        if suffix and not os.environ.get(CORETYPE):
+            continue
+        for n, threads in (2, f"2 threads{suffix}"), (1, f"1 thread{suffix}"):
+            workers.append(Worker(f"ours, {threads}", "ours", model, sizes, n, **options))
+            workers.append(Worker(f"bare, {threads}", "ours", model, sizes, n, by_hand=False, **options))
+        workers.append(Worker(f"ours, workers=2{suffix}", "ours", model, sizes, 2, workers=2, **options))
+        workers.append(Worker(f"products, 1 thread{suffix}", "products", model, sizes, 1, **options))
     if torch:
-        workers += [Worker(name, "PyTorch", model, sizes, n, torch)
-                    for name, n in (("PyTorch, 2 threads", 2), ("PyTorch, 1 thread", 1))]
-    if os.environ.get(CORETYPE):
-        workers += some(UNSET, unset=True)
+        workers.append(Worker("PyTorch, 2 threads", "PyTorch", model, sizes, 2, torch))
+        workers.append(Worker("PyTorch, 1 thread", "PyTorch", model, sizes, 1, torch))
     return workers
 
 
+def pairs():
+    """What is divided by what."""
+    unset = [(a if a.startswith("PyTorch") else a + UNSET, b + UNSET) for a, b in COMPARED]
+    return [*COMPARED, *unset, *((name, name + UNSET) for name in ("ours, 2 threads", "ours, 1 thread"))]
+
+
 def check_losses(model, workers):
-    """Stop where the variants of a model do not do the same. Returns the largest difference."""
+    """Stop where the variants of a model do not do the same. Returns by how much the first losses differ at most."""
     losses = {worker.name: worker.ask("losses", N_LOSSES) for worker in workers if worker.kind != "products"}
     first = np.array(losses[workers[0].name])
     for name, values in losses.items():
         if not np.abs(values - first).max() <= TOLERANCE:
-            sys.exit(f"{model}: the first losses of {workers[0].name} are {first}; of {name} {values}")
-    return max(np.abs(values - first).max() for values in losses.values())
+            sys.exit(f"{model}: the first losses are {first} ({workers[0].name}) and {np.array(values)} ({name}): "
+                     f"they must agree to {TOLERANCE}")
+    return float(max(np.abs(values - first).max() for values in losses.values()))
 
 
-def ratio(model, upper, lower, ratios, unit, values):
-    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75)).tolist()
-    return {"model": model, "of": upper, "over": lower, "ratio": middle, "quartiles": [low, high],
-            "unit": unit, "values": [float(np.median(value)) for value in values]}
+def row(model, of, over, unit, values, rounds):
+    """A row of the table. values: the numbers of each of the two, by round. rounds: how many were quiet, and all."""
+    low, middle, high = np.quantile(np.divide(*values), (0.25, 0.5, 0.75)).tolist()
+    return {"model": model, "of": of, "over": over, "ratio": middle, "quartiles": [low, high],
+            "medians": [float(np.median(value)) for value in values], "unit": unit, "rounds": rounds}
 
 
 def compare(model, sizes, torch, seconds, least):
-    """The rows of a model, and what there is to say about them."""
-    workers = variants(model, sizes, torch)
+    """The rows of a model, and what else there is to say about its variants."""
+    workers, rows = variants(model, sizes, torch), []
     try:
-        differ = check_losses(model, workers)
-        times = alternate(workers, seconds, least)
-        pairs = COMPARED + [tuple(name if name.startswith("PyTorch") else name + UNSET for name in pair)
-                            for pair in COMPARED] + [(TWO, TWO + UNSET), (ONE, ONE + UNSET)]
-        rows = [ratio(model, a, b, np.divide(times[a], times[b]), "ms", (times[a], times[b]))
-                for a, b in pairs if a in times and b in times]
-        bytes_of = {worker.name: worker.ask("memory") for worker in workers if worker.name in (TWO, "bare, 2 threads")}
-        megabytes = [bytes_of[name] / 1e6 for name in ("bare, 2 threads", TWO)]
-        rows.append(ratio(model, "bare, peak memory", "ours, peak memory", [megabytes[0] / megabytes[1]], "MB",
-                          megabytes))
-        about = {worker.name: worker.ask("versions") for worker in workers}
+        about = {"losses differ by": check_losses(model, workers)}
+        runs = alternate(workers, seconds, least)
+        for of, over in pairs():
+            if of in runs and over in runs:
+                count, n_quiet = counted(runs[of], runs[over]), int(quiet(runs[of], runs[over]).sum())
+                rows.append(row(model, of, over, "ms", [runs[name][count, 0] for name in (of, over)],
+                                [n_quiet, len(count)]))
+        megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers if worker.name in COMPARED[3]}
+        rows.append(row(model, "bare, peak memory", "ours, peak memory", "MB",
+                        [megabytes[name] for name in COMPARED[3]], None))
+        about["versions"] = {worker.name: worker.ask("versions") for worker in workers}
     finally:
         for worker in workers:
             worker.end()
-    return rows, {"rounds": len(times[TWO]), "losses differ by": float(differ), "versions": about}
+    return rows, about
 
 
-def growth(sizes, axes, seconds, least):
-    """Time and memory of a GPT step on 1 thread as it grows along each axis: {axis: sizes, ms, MB and slopes}."""
-    def resized(letter, n):
-        return dataclasses.replace(sizes, **{letter: n})
-
-    wanted = {str(size): size for letter, numbers in axes.values() for size in (resized(letter, n) for n in numbers)}
-    workers = [Worker(name, "ours", "GPT", size, 1) for name, size in wanted.items()]
+def growth(base, axes, seconds, least):
+    """How time and memory of a GPT step on 1 thread grow along each axis: sizes, ms, MB, and slopes on log scales."""
+    sizes = {axis: [dataclasses.replace(base, **{letter: n}) for n in numbers]
+             for axis, (letter, numbers) in axes.items()}
+    workers = [Worker(size, "ours", "GPT", size, 1) for size in dict.fromkeys(sum(sizes.values(), []))]
     try:
-        times = alternate(workers, seconds, least)
+        runs = alternate(workers, seconds, least)
         megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers}
     finally:
         for worker in workers:
             worker.end()
-    curves = {}
+    milliseconds = {size: float(np.median(run[counted(run), 0])) for size, run in runs.items()}
+    found = {}
     for axis, (letter, numbers) in axes.items():
-        names = [str(resized(letter, n)) for n in numbers]
-        curve = {"ms": [float(np.median(times[name])) for name in names], "MB": [megabytes[name] for name in names]}
+        curve = {"ms": [milliseconds[size] for size in sizes[axis]], "MB": [megabytes[size] for size in sizes[axis]]}
         slopes = {unit: float(np.polyfit(np.log(numbers), np.log(y), 1)[0]) for unit, y in curve.items()}
-        curves[axis] = {"letter": letter, "base": getattr(sizes, letter), "sizes": list(numbers), **curve,
-                        "slopes": slopes}
-    return curves
+        found[axis] = {"letter": letter, "base": getattr(base, letter), "sizes": numbers, **curve, "slopes": slopes}
+    return found
 
 
-def with_torch(python):
-    """The Python to use for PyTorch; None where it cannot import it."""
+def has_torch(python):
+    """Whether a Python can import PyTorch; where it cannot, that is said."""
     done = subprocess.run([python, "-c", "import numpy, torch"], capture_output=True, text=True)
     if done.returncode:
-        print(f"PyTorch is left out: {python} says {done.stderr.strip().splitlines()[-1]!r}; --torch names another")
-    return None if done.returncode else python
+        print(f"PyTorch is left out: {python} says {done.stderr.strip().splitlines()[-1]!r}. --torch names another.")
+    return not done.returncode
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default=sys.executable, metavar="PYTHON", help="a Python that has PyTorch")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="the folder for table, JSON and picture")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().with_name("results"), metavar="FOLDER",
+                        help="for the table, the same as JSON, and the picture; tests/benchmarks/results by default")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two rounds, no PyTorch: does it run at all?")
     arguments = parser.parse_args()
-    models, axes, least, seconds = SIZES, AXES, 3, {"GPT": 90, "encoder-decoder": 60, "growth": 60}
+    models, axes, seconds, least = SIZES, AXES, SECONDS, 3
     if arguments.quick:
         models = {name: dataclasses.replace(sizes, B=4, T=8, D=16, n_layers=1) for name, sizes in SIZES.items()}
         axes = {"length": ("T", (4, 8, 16)), "width": ("D", (8, 16, 32)), "batch": ("B", (2, 4, 8))}
-        least, seconds = 2, dict.fromkeys(seconds, 0)
-    torch = None if arguments.quick else with_torch(arguments.torch)
-    machine, rows, runs = report.machine(), [], {}
+        seconds, least = dict.fromkeys(SECONDS, 0), 2
+    torch = arguments.torch if not arguments.quick and has_torch(arguments.torch) else None
+    results = {"machine": report.machine(), "sizes": {name: dataclasses.asdict(models[name]) for name in models},
+               "models": {}, "rows": []}
     for model, sizes in models.items():
-        print(f"{model}: steps for about {seconds[model]} seconds ...", file=sys.stderr)
-        more, runs[model] = compare(model, sizes, torch, seconds[model], least)
-        rows += more
-    print(f"growth of the GPT's step: for about {seconds['growth']} seconds ...", file=sys.stderr)
-    curves = growth(models["GPT"], axes, seconds["growth"], least)
-    results = {"machine": machine, "sizes": {name: dataclasses.asdict(sizes) for name, sizes in models.items()},
-               "runs": runs, "rows": rows, "growth": curves}
+        print(f"{model}: {seconds[model]} seconds ...", file=sys.stderr)
+        rows, results["models"][model] = compare(model, sizes, torch, seconds[model], least)
+        results["rows"] += rows
+    print(f"growth: {seconds['growth']} seconds ...", file=sys.stderr)
+    results["growth"] = growth(models["GPT"], axes, seconds["growth"], least)
     report.write(results, arguments.out)
 
 

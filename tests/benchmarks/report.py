@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from scratchformer_lib.course.figures import QUERY, TARGET, VALUE, png, styled
 
@@ -28,8 +28,8 @@ def machine():
 
 def table(results):
     """All that was found, in Markdown."""
-    about, runs = results["machine"], results["runs"]
-    versions = {name: version for run in runs.values() for name, version in run["versions"].items()}
+    about, models = results["machine"], results["models"]
+    versions = {name: version for model in models.values() for name, version in model["versions"].items()}
     torch = next((version for name, version in versions.items() if name.startswith("PyTorch")), "left out")
     blas = {("unset" if name.endswith("unset") else about["OPENBLAS_CORETYPE"]): version
             for name, version in versions.items() if not name.startswith("PyTorch")}
@@ -37,12 +37,15 @@ def table(results):
              "at the start.",
              f"Python {about['Python']}, NumPy {about['NumPy']} with {about['BLAS']}, PyTorch {torch}.",
              *(f"OPENBLAS_CORETYPE {coretype}: {version}." for coretype, version in blas.items()),
-             *(f"{model}: {run['rounds']} rounds; the first losses of all variants differ by "
-               f"{run['losses differ by']:.0e} at most." for model, run in runs.items())]
-    lines += ["", "| step | of | over | ratio | quartiles | medians |", "|---|---|---|---:|---|---|"]
-    lines += [f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
-              f"{upper:.1f} and {lower:.1f} {row['unit']} |"
-              for row in results["rows"] for (low, high), (upper, lower) in [(row["quartiles"], row["values"])]]
+             *(f"{model}: the first losses of all variants differ by {facts['losses differ by']:.0e} at most."
+               for model, facts in models.items())]
+    lines += ["", "| step | of | over | ratio | quartiles | medians | quiet rounds |", "|---|---|---|---:|---|---|---|"]
+    for row in results["rows"]:
+        (low, high), (upper, lower) = row["quartiles"], row["medians"]
+        rounds = "{} of {}".format(*row["rounds"]) if row["rounds"] else ""
+        lines.append(f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
+                     f"{upper:.1f} and {lower:.1f} {row['unit']} | {rounds} |")
+    lines += ["", "Ratios are of the quiet rounds; where there are fewer than three, of all."]
     lines += ["", "| GPT step, 1 thread, by | sizes | time | slope | peak memory | slope |",
               "|---|---|---|---:|---|---:|"]
     for axis, curve in results["growth"].items():
@@ -64,7 +67,12 @@ def picture(growth):
                       label=f"{axis} {curve['letter']} (base {curve['base']}): slope {curve['slopes'][unit]:.2f}")
         ticks = sorted({n / curve["base"] for curve in growth.values() for n in curve["sizes"]})
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        for scale in (ax.xaxis, ax.yaxis):
+            scale.set_minor_locator(NullLocator())
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.35)   # room for the names
         ax.set_xlabel("size, as a multiple of the base")
         ax.set_title(title)
         ax.legend()

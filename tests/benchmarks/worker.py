@@ -1,10 +1,12 @@
 """One process of the benchmark. It holds one variant, and works when it is asked to.
 
 Its command line has the variant, as JSON. It reads lines such as "time 5" and answers each with a line of JSON:
-losses n (the next n steps' losses), time n (seconds of each of n steps), memory n (the most bytes that a step holds),
-versions n (of what it computes with).
+losses n (the next n steps' losses), time n (the median seconds of n steps, and the processor time of all),
+memory n (the most bytes that n steps hold), versions n (of what it computes with).
 """
+import itertools
 import json
+import statistics
 import sys
 import time
 import tracemalloc
@@ -28,12 +30,14 @@ def losses(step, n):
 
 
 def seconds(step, n):
+    """The median of n steps, and the processor time of all that ran here."""
+    before = time.process_time()
     step()                                              # what other processes took away from the cache comes back
     times = [time.perf_counter()]
     for _ in range(n):
         step()
         times.append(time.perf_counter())
-    return [end - start for start, end in zip(times, times[1:], strict=False)]
+    return statistics.median(end - start for start, end in itertools.pairwise(times)), time.process_time() - before
 
 
 def memory(step, n):

@@ -38,17 +38,24 @@ def adamw_inputs():
              (np.array([1.0, -2.0, 3.0, 0.5]), np.array([2.0, -0.5, 0.0, 0.25]), np.zeros(4), np.zeros(4), 1, 0.5),
              axes=("entry",) * 3),
         case("the second step, shape (2, 3)", (2, 3), 10, 2, 0.5, "row column"),
-        case("the seventh step, with weight decay", (5,), 20, 7, 0.25, "entry", weight_decay=0.5),
+        case("the seventh step, with weight decay", (5,), 20, 7, 0.5, "entry", weight_decay=0.2),
         case("a large eps", (2, 3), 30, 3, 0.5, "row column", eps=0.5),
         case("other betas, and a large rate", (4,), 40, 3, 2.0, "entry", betas=(0.8, 0.95)),
-        case("step 1000, with weight decay; shape (2, 3, 4), transposed views", (4, 3, 2), 50, 1000, 0.5, "A B C",
-             turned=True, weight_decay=0.25),
+        case("step 1000, shape (2, 3, 4), transposed views", (4, 3, 2), 50, 1000, 0.5, "A B C", turned=True),
         case("float32, with all options", (3, 2), 60, 4, 0.5, "row column", dtype=np.float32, betas=(0.7, 0.9),
-             eps=0.125, weight_decay=0.5),
+             eps=0.125, weight_decay=0.3),
     ]
 
 
-ADAMW_STEP = Exercise(adamw_step, adamw_inputs)
+def run_adamw(f, case):
+    """f's arrays; a float64 one that came of float32 in few digits, so that all ways to it look alike."""
+    result = f(*case.args, **case.options)
+    if case.args[0].dtype == np.float32 and isinstance(result, (tuple, list)):
+        return [np.round(y, 5) if getattr(y, "dtype", None) == np.float64 else y for y in result]
+    return result
+
+
+ADAMW_STEP = Exercise(adamw_step, adamw_inputs, call=run_adamw)
 
 
 def given_to_adamw(x, dx, mean, square, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
@@ -113,10 +120,16 @@ for name, other_share, sentence in (
     ("caret", lambda beta, t: 1 - beta ^ t,
      "`^` is no power in Python but an operation on bits. A power has two stars: `beta**step`."),
 ):
-    wrong_adamw(sentence, **{name: divided(other_share, other_share), f"{name}_of_mean": divided(m=other_share),
-                             f"{name}_of_square": divided(v=other_share)})
+    wrong_adamw(sentence, **{name: divided(other_share, other_share)})
+    if name in ("no_power", "brackets", "one_minus_forgotten"):         # which are easily overlooked in one line
+        wrong_adamw(sentence, **{f"{name}_of_mean": divided(m=other_share),
+                                 f"{name}_of_square": divided(v=other_share)})
 wrong_adamw("The sign is turned: beta**step - 1 is below 0, and has no root. The share that the means hold is "
             "1 - beta**step.", sign_turned=divided(*[lambda beta, t: beta**t - 1] * 2))
+wrong_adamw("Without brackets only the 1 stands below the line. Write `mean / (1 - beta_1**step)`, and the square like "
+            "that.",
+            brackets_below={"m_right": lambda g: g.m / 1 - g.beta_1**g.step,
+                            "v_right": lambda g: g.v / 1 - g.beta_2**g.step})
 wrong_adamw("You correct the means before they take in the new gradient. First the two running means, then the "
             "correction.",
             corrected_too_early={
@@ -179,8 +192,9 @@ WRONG_MEANS = {
 for name, (sentence, mixed) in WRONG_MEANS.items():
     of_mean = {"m": lambda g, mixed=mixed: mixed(g.beta_1, g.mean, g.dx)}
     of_square = {"v": lambda g, mixed=mixed: mixed(g.beta_2, g.square, g.dx * g.dx)}
-    wrong_adamw(sentence, **{f"{name}_in_both": of_mean | of_square, f"{name}_in_mean": of_mean,
-                             f"{name}_in_square": of_square})
+    wrong_adamw(sentence, **{f"{name}_in_both": of_mean | of_square})
+    if name in ("share_of_new_forgotten", "shares_swapped", "nothing_fades"):
+        wrong_adamw(sentence, **{f"{name}_in_mean": of_mean, f"{name}_in_square": of_square})
 
 
 def with_square_of(new):
@@ -204,7 +218,7 @@ wrong_adamw(ONE_FOR_ALL, summed=with_square_of(lambda g: np.sum(g.dx * g.dx)),
             averaged=with_square_of(lambda g: np.mean(g.dx * g.dx)),
             norm=with_square_of(lambda g: np.linalg.norm(g.dx)),
             dot=with_square_of(lambda g: np.dot(g.dx, g.dx)), vdot=with_square_of(lambda g: np.vdot(g.dx, g.dx)),
-            at=with_square_of(lambda g: g.dx @ g.dx))
+            at=with_square_of(lambda g: g.dx @ g.dx), at_transposed=with_square_of(lambda g: g.dx @ g.dx.T))
 wrong_adamw("`^` is no power in Python but an operation on bits. Write `dx * dx`, or `dx**2`.",
             caret_for_square=with_square_of(lambda g: g.dx ^ 2))
 wrong_adamw("The step is made of an old mean, from before this gradient. Renew both means first, and go on with the "
@@ -218,11 +232,13 @@ wrong_adamw("Not the mean of the gradients is divided, but this gradient alone. 
             corrected_gradient_for_mean={"m_right": lambda g: g.dx / share(g.beta_1, g.step)})
 
 wrong_adamw("eps stands inside the root, where it becomes far larger: the root of 1e-8 is 1e-4. Add it to the root.",
-            eps_inside={"direction": lambda g: g.m_right / np.sqrt(g.v_right + g.eps)})
+            eps_inside={"direction": lambda g: g.m_right / np.sqrt(g.v_right + g.eps)},
+            eps_inside_as_well={"direction": lambda g: g.m_right / (np.sqrt(g.v_right + g.eps) + g.eps)})
 wrong_adamw("eps is missing. Where all gradients have been 0, you divide 0 by 0: add eps to the root.",
             no_eps={"direction": lambda g: g.m_right / np.sqrt(g.v_right)})
-wrong_adamw("Without brackets, eps is added to the fraction. It belongs below: `/ (np.sqrt(...) + eps)`.",
-            eps_after={"direction": lambda g: g.m_right / np.sqrt(g.v_right) + g.eps})
+wrong_adamw("Without brackets, eps is added to the fraction, or to x. It belongs below: `/ (np.sqrt(...) + eps)`.",
+            eps_after={"direction": lambda g: g.m_right / np.sqrt(g.v_right) + g.eps},
+            eps_added_to_x={"new": lambda g: g.x - g.rate * (g.m_right / np.sqrt(g.v_right) + g.decay * g.x) + g.eps})
 wrong_adamw("eps is added to the root of the uncorrected square. First correct, then take the root, then add eps.",
             eps_to_the_uncorrected={"direction": lambda g: g.m_right * math.sqrt(share(g.beta_2, g.step))
                                     / (np.sqrt(g.v) + g.eps)})
@@ -260,8 +276,10 @@ wrong_adamw("The step is made of one size for all. Every number of x has its own
 DECAY_IN_THE_GRADIENT = ("The decay goes into the gradient, and Adam divides it like one. That is what AdamW changed: "
                          "the means see dx alone, and `weight_decay * x` is added to the finished fraction.")
 DECAYED = "The weights shrink by rate times weight_decay of themselves: `rate * (... + weight_decay * x)`."
-wrong_adamw(DECAY_IN_THE_GRADIENT, decay_in_the_gradient={"gradient": lambda g: g.dx + g.decay * g.x},
-            decay_in_the_mean={"m_right": lambda g: (g.m + g.decay * g.x) / share(g.beta_1, g.step)},
+wrong_adamw(DECAY_IN_THE_GRADIENT,
+            decay_in_the_gradient={"gradient": lambda g: g.dx + g.decay * g.x,
+                                   "new": lambda g: g.x - g.rate * g.direction},
+            decay_in_both={"gradient": lambda g: g.dx + g.decay * g.x},
             decay_divided={"direction": lambda g: (g.m_right + g.decay * g.x) / (np.sqrt(g.v_right) + g.eps),
                            "new": lambda g: g.x - g.rate * g.direction})
 for name, sentence, new in (
@@ -330,8 +348,8 @@ wrong_adamw("The three come back in another order. It is `x, mean, square`.",
             mean_first={"result": lambda g: (g.m, g.new, g.v)})
 
 
-def written(x, new):
-    x[...] = new
+def written(x, new, place=...):
+    x[place] = new
     return x
 
 
@@ -343,7 +361,15 @@ wrong_adamw("`mean *= ...`, `x -= ...` and `x[...] = ...` write into the caller'
             means_in_place={"m": lambda g: written(g.mean, g.beta_1 * g.mean + (1 - g.beta_1) * g.dx),
                             "v": lambda g: written(g.square, g.beta_2 * g.square + (1 - g.beta_2) * g.dx**2)},
             all_in_place={"result": lambda g: tuple(map(written, (g.x, g.mean, g.square), (g.new, g.m, g.v)))},
-            gradient_in_place={"gradient": lambda g: written(g.dx, g.dx + g.decay * g.x)})
+            gradient_in_place={"gradient": lambda g: written(g.dx, g.dx + g.decay * g.x),
+                               "new": lambda g: g.x - g.rate * g.direction})
+wrong_adamw("`[:]` needs an axis, and x may be a single number, of shape (). Make new arrays by plain arithmetic: "
+            "`mean = beta_1 * mean + ...`.",
+            colon_in_means={"m": lambda g: written(g.mean, g.beta_1 * g.mean + (1 - g.beta_1) * g.dx, slice(None)),
+                            "v": lambda g: written(g.square, g.beta_2 * g.square + (1 - g.beta_2) * g.dx**2,
+                                                   slice(None))},
+            colon_in_all={"result": lambda g: tuple(written(old, new, slice(None)) for old, new in (
+                (g.mean, g.m), (g.square, g.v), (g.x, g.new)))})
 wrong_adamw("The numbers are right, but float32 became float64. A float64 from NumPy wins over float32: `np.sqrt` or "
             "`np.power` of a Python number makes one, and so do `np.array(betas)` and `np.zeros(shape)`. A Python "
             "number (`math.sqrt`, `**`) does not.",
@@ -454,9 +480,9 @@ EXPONENT = "The exponent of {} is {}, with the minus: {}."
 HALVES = ("A power binds closer than `/`: `x**-1/2` is (1 / x) / 2. Write `x**-0.5`, or put brackets around the "
           "exponent.")
 TWO_NAMES = "{} and {} have changed places. `noam(step, d_model, warmup)`: step is counted, at warmup is the peak."
-UP_AND_DOWN = "The smaller of the two is the rate: up to the peak that is `step * warmup**-1.5`, after it `step**-0.5`."
+UP_AND_DOWN = "The smaller of the two is the rate: `step * warmup**-1.5` up to the peak, `step**-0.5` after it."
 
-wrong(NOAM, "You take the larger of the two: the rate falls during the warm-up, and then rises for ever. " + UP_AND_DOWN,
+wrong(NOAM, "You take the larger of the two: the rate falls during the warm-up and rises after it. " + UP_AND_DOWN,
       largest=lambda step, d_model, warmup: max(rising(d_model, step, warmup), falling(d_model, step, warmup)),
       condition_turned=lambda step, d_model, warmup: (rising if step > warmup else falling)(d_model, step, warmup))
 wrong(NOAM, "The rate rises for ever. After the warm-up it falls, with `step**-0.5`: the smaller of the two.",
@@ -489,9 +515,8 @@ wrong(NOAM, "You turn the rate into a whole number, which is 0. It is a fraction
 wrong(NOAM, "The rate is rounded. Return it as it is.",
       **{f"rounded_to_{n}": lambda step, d_model, warmup, n=n: round(noam(step, d_model, warmup), n)
          for n in (4, 5, 6, 7, 8)})
-wrong(NOAM, "The number is right, but comes from NumPy: `np.sqrt`, `np.minimum` and `np.power` give a np.float64. It "
-      "wins over float32, so with such a rate parameters would become float64. Use `min` and `**`, or `float(...)` "
-      "at the end.",
+wrong(NOAM, "`np.sqrt`, `np.minimum` and `np.power` give a np.float64, which wins over float32: with such a rate, "
+      "parameters would become float64. Use `min` and `**`, or `float(...)` at the end.",
       of_numpy=lambda step, d_model, warmup: np.float64(noam(step, d_model, warmup)))
 wrong(NOAM, "A list or an array comes back. One number is asked for: Python's `min` of the two.",
       a_list=lambda step, d_model, warmup: [noam(step, d_model, warmup)],
@@ -531,7 +556,11 @@ wrong(NOAM, HALVES,
       half_of_warmup=lambda step, d_model, warmup: d_model**-0.5 * min(step**-0.5, step * warmup**-3 / 2))
 wrong(NOAM, "The rate rises to 1 and not to the peak of the formula. At step = warmup it is `d_model**-0.5 * "
       "warmup**-0.5`.",
-      up_to_1=lambda step, d_model, warmup: step / warmup if step < warmup else falling(d_model, step, warmup))
+      up_to_1=lambda step, d_model, warmup: step / warmup if step < warmup else falling(d_model, step, warmup),
+      up_to_1_and_down_from_it=lambda step, d_model, warmup: min(step / warmup, (warmup / step)**0.5))
+wrong(NOAM, "One star multiplies. A power has two: `d_model**-0.5`.",
+      one_star=lambda step, d_model, warmup: d_model * -0.5 * min(step * -0.5, step * warmup * -1.5),
+      one_star_in_front=lambda step, d_model, warmup: d_model * -0.5 * min(step**-0.5, step * warmup**-1.5))
 wrong(NOAM, "The minus has no place to go: `-x**0.5` is the negative of the root. A root below the line is `x**-0.5`.",
       minus_in_front=lambda step, d_model, warmup: -noam(step, d_model, warmup),
       minus_in_front_of_d_model=lambda step, d_model, warmup: -d_model**0.5 * min(step**-0.5, step * warmup**-1.5),
@@ -581,8 +610,10 @@ class Gradients(dict):
 
 
 def nested_gradients(seed, scale=1.0, dtype=np.float64):
+    """In float32 whole numbers, so that all ways to their length give the same."""
     def draw(*shape, i):
-        return normal(*shape, seed=seed + i, scale=scale, dtype=dtype)
+        x = normal(*shape, seed=seed + i, scale=scale, dtype=dtype)
+        return x if dtype == np.float64 else np.round(x)
     return Gradients(table=draw(5, 3, i=0), gain=draw(i=1),
                      encoder={"layer_1": {"attention": {"W_Q": draw(3, 4, i=2), "W_K": draw(4, 3, i=3).T},
                                           "norm_1": {"gamma": draw(3, i=4)}},
@@ -603,8 +634,8 @@ def clip_inputs():
              ({"W": np.array([[2.0, -2.0], [1.0, 4.0]]), "b": np.array([4.0, -2.0, 4.0])}, 7)),
         Case("nested dicts, whose length is below the limit", (nested_gradients(80, scale=0.2), 50.0)),
         Case("gradients of nothing but zeros", ({"W": np.zeros((2, 3)), "b": np.zeros(2)}, 1.0)),
-        Case("float32, nested dicts", (nested_gradients(90, scale=2.0, dtype=np.float32), 0.5)),
-        Case("float32, whose length is below the limit", (nested_gradients(90, dtype=np.float32), 20.0)),
+        Case("float32, nested dicts", (nested_gradients(90, scale=3.0, dtype=np.float32), 0.5)),
+        Case("float32, whose length is below the limit", (nested_gradients(90, scale=2.0, dtype=np.float32), 50.0)),
     ]
 
 
@@ -780,6 +811,7 @@ wrong_clip("`for dx in arrays` runs through the names of a dict. `arrays.values(
            names_to_the_power={"norm": lambda g: sum(np.sum(dx**2) for dx in g.arrays)},
            names_in_norm={"norm": lambda g: sum(np.linalg.norm(dx) for dx in g.arrays)},
            names_in_vdot={"norm": lambda g: sum(np.vdot(dx, dx) for dx in g.arrays)},
+           names_shortened={"shortened": lambda g: [g.scale * dx for dx in g.arrays]},
            not_unpacked={"shortened": lambda g: {name: dx for name, dx in g.arrays}})
 wrong_clip(FLAT_FIRST,
            dict_times_dict={"arrays": lambda g: g.gradients, "norm": lambda g: length_of(*g.arrays.values())},
@@ -789,11 +821,16 @@ wrong_clip(FLAT_FIRST,
            square_of_dict={"norm": lambda g: math.sqrt(sum(np.sum(np.square(dx)) for dx in g.gradients.values()))},
            shortened_dict={"result": lambda g: {name: dx * g.scale for name, dx in g.gradients.items()}},
            dict_shortened={"result": lambda g: {name: g.scale * dx for name, dx in g.gradients.items()}},
+           shortened_dict_or_1={"result": lambda g: {name: dx * (1 if g.scale == 1 else g.scale)
+                                                     for name, dx in g.gradients.items()}},
+           dict_shortened_or_1={"result": lambda g: {name: (1 if g.scale == 1 else g.scale) * dx
+                                                     for name, dx in g.gradients.items()}},
            two_levels={"arrays": lambda g: {(a, b): dx for a, part in g.gradients.items() for b, dx in part.items()}},
            two_levels_of_values={"norm": lambda g: length_of(*(dx for part in g.gradients.values()
                                                                for dx in part.values()))})
 wrong_clip(OF_ONE_SHAPE,
            array_of_arrays={"norm": lambda g: np.sqrt(np.sum(np.array(list(g.arrays.values()))**2))},
+           norm_of_values={"norm": lambda g: np.linalg.norm(g.arrays.values())},
            norm_of_list={"norm": lambda g: np.linalg.norm(list(g.arrays.values()))},
            concatenated={"norm": lambda g: np.linalg.norm(np.concatenate(list(g.arrays.values())))},
            stacked={"norm": lambda g: np.linalg.norm(np.stack(list(g.arrays.values())))},
@@ -812,6 +849,8 @@ wrong_clip("`@` and `np.dot` multiply matrices. The sum of the squares is `np.su
 wrong_clip("`dx *= scale` and `gradients[name] = ...` write into what the caller gave. Make new arrays, in a new dict: "
            "`scale * dx`.",
            in_place=each_by_itself(lambda dx, g: written(dx, g.scale * dx)),
+           **{f"in_place_with_eps_{i}": each_by_itself(lambda dx, g, eps=eps: written(
+               dx, min(1.0, g.max_norm / (g.norm + eps)) * dx)) for i, eps in enumerate((1e-6, 1e-8))},
            into_the_dict={"result": lambda g: g.gradients.update(nested(g.shortened)) or g.gradients},
            in_place_and_nothing={"result": lambda g: [written(dx, g.scale * dx) for dx in g.arrays.values()] and None})
 wrong_clip("The numbers are right, but float32 became float64. `np.sqrt` of a Python number is a np.float64, which "
@@ -883,7 +922,7 @@ class Differentiate:
         return "differentiate"
 
     def __call__(self, params, *batch, rng=None):
-        strange = [x for x in batch if not isinstance(x, np.ndarray)]
+        strange = [tuple(x) if isinstance(x, Arrays) else x for x in batch if not isinstance(x, np.ndarray)]
         if strange or not batch:
             raise TypeError("differentiate takes params, and then the arrays of a batch, one after the other; it got "
                             + (describe(strange[0]) if strange else "none"))
@@ -1089,6 +1128,8 @@ wrong_training("You go uphill. The optimizer subtracts: give it the gradients an
 wrong_training("You step by hand. That is plain descent, whatever the optimizer is: call `optimizer.step(...)`, which "
                "knows momentum and means.",
                by_hand={"made": lambda g: (by_hand(g), g.state)},
+               by_hand_without_flat={"new": lambda g: {name: x - g.rate * g.clipped[name]
+                                                       for name, x in g.params.items()}},
                by_hand_after_the_optimizer={"new": by_hand})
 wrong_training("The rate is multiplied into the gradients, and the optimizer multiplies it once more. Give it the "
                "gradients as `clip_by_norm` returned them.",
@@ -1097,6 +1138,9 @@ wrong_training("The rate is multiplied into the gradients, and the optimizer mul
 wrong_training("The optimizer gets a rate of your own. The caller says how large it is: `rate`.",
                **{f"rate_{i}": stepped_with(rate=lambda g, rate=rate: rate)
                   for i, rate in enumerate((1.0, 0.1, 0.01, 0.001))})
+wrong_training("`rate` is a number, that of this step. Hand it on as it is, and do not call it.",
+               rate_called=stepped_with(rate=lambda g: g.rate()),
+               rate_called_with_step=stepped_with(rate=lambda g: g.rate(1)))
 STEP_ORDER = "`optimizer.step(params, gradients, state, rate)` takes these four, in this order."
 wrong_training(STEP_ORDER, no_rate={"made": lambda g: g.optimizer.step(g.params, g.clipped, g.state)},
                no_state={"made": lambda g: g.optimizer.step(g.params, g.clipped, g.rate)},
