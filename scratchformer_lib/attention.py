@@ -53,7 +53,7 @@ def attention_forward(q, k, v, mask=None):
     y = np.empty_like(q, shape=(*np.broadcast_shapes(w.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]))
     np.matmul(weights, v, out=y)                        # laid out as q is: merge_heads will copy nothing
 
-    def backward(dy, d_weights=None, out=(None, None, None)):
+    def way_back(dy, d_weights=None, out=(None, None, None)):
         if dy is None:
             dy = np.zeros_like(y)
         dw = unbroadcast(v @ np.swapaxes(dy, -1, -2), w.shape)
@@ -66,7 +66,7 @@ def attention_forward(q, k, v, mask=None):
         dq *= scale
         return dq, np.matmul(dw, q_scaled, out=dk), np.matmul(w, dy, out=dv)
 
-    return (y, weights), backward
+    return (y, weights), way_back
 
 
 def self_attention(x, W_Q, W_K, W_V, mask=None):

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .support.files import flat
 from .support.memory import keep_memory
+from .support.trees import flat
 
 
 def multiply_gradient(dy, y, a, b):

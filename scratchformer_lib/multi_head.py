@@ -130,21 +130,21 @@ def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
                 for part in columns(y, matrices)]
 
     projected = [linear(z, W) for z, W in wide]
-    (y, weights), attention_backward = scaled_dot_product_attention.forward(*heads(projected), mask)
+    (y, weights), attention_back = scaled_dot_product_attention.forward(*heads(projected), mask)
     merged = merge_heads(y)
 
-    def backward(dy, d_weights=None):
+    def way_back(dy, d_weights=None):
         if dy is None:
             dy = np.zeros((*x.shape[:-1], W_O.shape[1]), x.dtype)
         d_merged, dW_O, _ = linear_gradient(dy, None, merged, W_O)
         d_projected = [np.empty_like(y) for y in projected]
-        attention_backward(split_heads(d_merged, n_heads), d_weights, out=heads(d_projected))
+        attention_back(split_heads(d_merged, n_heads), d_weights, out=heads(d_projected))
         dz, dW, _ = zip(*(linear_gradient(d, None, z, W) for d, (z, W) in zip(d_projected, wide, strict=True)),
                         strict=True)
         dW = [part for d, (_, matrices) in zip(dW, sources, strict=True) for part in columns(d, matrices)]
         return dz[0], dz[1] if len(dz) == 2 else np.zeros_like(x), *dW, dW_O
 
-    return (linear(merged, W_O), weights), backward
+    return (linear(merged, W_O), weights), way_back
 
 
 def columns(y, matrices):

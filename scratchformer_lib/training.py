@@ -13,8 +13,8 @@ from .embeddings import Vocabulary
 from .softmax import log_softmax, softmax
 from .support.arguments import check_at_least_0, check_count, check_ids, check_targets
 from .support.checkpoints import load_checkpoint, save_checkpoint
-from .support.files import flat, nested
 from .support.number_words import in_english, in_german
+from .support.trees import flat, nested
 from .support.workers import shared_out
 from .transformer import greedy_decode, transformer
 
@@ -66,7 +66,8 @@ def cross_entropy_gradient(dy, loss, logits, targets, ignore_id=None, label_smoo
     truth = np.full_like(logits, label_smoothing / logits.shape[-1])
     right = np.take_along_axis(truth, targets[..., None], axis=-1)
     np.put_along_axis(truth, targets[..., None], right + (1 - label_smoothing), axis=-1)
-    return (softmax(logits) - truth) * counts[..., None] * (dy / np.count_nonzero(counts))
+    d_logits = (softmax(logits) - truth) * (dy / int(np.count_nonzero(counts)))
+    return np.where(counts[..., None], d_logits, 0)
 
 
 @dataclass(frozen=True)

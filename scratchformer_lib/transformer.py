@@ -11,8 +11,9 @@ from .encoder import embed_sequence, encoder, init_encoder, record_of
 from .multi_head import init_linear, linear
 from .softmax import log_softmax
 from .support.arguments import check_at_least_0, check_batch, check_config, check_count, check_length, check_pair
-from .support.files import flat, load_model, save_model
+from .support.files import load_model, save_model
 from .support.shapes import OnlyShapes, check_same_shapes
+from .support.trees import flat
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ import time
 
 import numpy as np
 
+from scratchformer_lib.course import weights
 from scratchformer_lib.course.figures import chapter_00 as figures
 
 # %% [markdown]
@@ -50,8 +51,6 @@ from scratchformer_lib.course.figures import chapter_00 as figures
 # to 999; 200 of them it was never shown, 361 among them.)
 
 # %%
-from scratchformer_lib.course import weights
-
 for number in ("seven", "forty two", "three hundred sixty one"):
     print(f"{number:24} -> {weights.translate(number)}")
 for story in range(3):

@@ -64,9 +64,10 @@ from scratchformer_lib.support.arguments import (
     check_pair,
     check_targets,
 )
-from scratchformer_lib.support.files import flat, load_model, save_model
+from scratchformer_lib.support.files import load_model, save_model
 from scratchformer_lib.support.number_words import in_english, in_german
 from scratchformer_lib.support.shapes import OnlyShapes, check_same_shapes
+from scratchformer_lib.support.trees import flat
 
 # %% [markdown]
 # ## 1. The whole of it
@@ -437,10 +438,11 @@ check(greedy_decode)
 # %% [markdown]
 # ### Does it translate?
 #
-# The weights are random; training comes in chapter 10. But one part of them can be fitted in one step, as in chapter
-# 06: the last matrix, by least squares, on vectors that the decoder makes under teacher forcing. (With the identity as
-# its last matrix, the model hands these vectors out.) Twenty of the numbers that take two English words are kept out
-# of the fit. **Predict:** how many of the twenty will it translate without a mistake, writing freely?
+# The weights are random; training comes in chapter 10. But one part of them can be fitted in one step: the last
+# matrix, by *least squares* (the squared errors add up to least), on vectors that the decoder makes under teacher
+# forcing. (With the identity as its last matrix, the model hands these vectors out.) Twenty of the numbers that take
+# two English words are kept out of the fit. **Predict:** how many of the twenty will it translate without a mistake,
+# writing freely?
 
 # %%
 two_words = numbers[(numbers > 20) & (numbers % 10 > 0)]

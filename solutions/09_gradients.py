@@ -51,9 +51,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from scratchformer_lib.course.figures import chapter_09 as figures
 from scratchformer_lib.embeddings import Vocabulary
 from scratchformer_lib.softmax import log_softmax, softmax
-from scratchformer_lib.support.files import flat, nested
 from scratchformer_lib.support.memory import keep_memory
 from scratchformer_lib.support.number_words import in_english, in_german
+from scratchformer_lib.support.trees import flat, nested
 from scratchformer_lib.training import cross_entropy, teacher_forcing_pair
 from scratchformer_lib.transformer import TransformerConfig, greedy_decode, init_transformer, transformer
 
@@ -1118,7 +1118,7 @@ figures.falling_picture(losses, floor=0.0, name="no surprise")
 # - Baydin et al., "Automatic differentiation in machine learning: a survey", 2018.
 # - NumPy enhancement proposals 13 and 18: the two doors, `__array_ufunc__` and `__array_function__`.
 #
-# `progress()` in a new cell shows the map. Next comes chapter 10: training.
+# `progress()` in a new cell shows the map. Next comes [chapter 10](10_training.ipynb): training.
 
 # %%
 #| export-only

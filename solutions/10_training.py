@@ -40,7 +40,6 @@ begin("10")
 #| given
 #| default_exp training
 #| export
-import functools
 import math
 import pathlib
 import tempfile
@@ -56,8 +55,8 @@ from scratchformer_lib.course.figures import chapter_10 as figures
 from scratchformer_lib.embeddings import Vocabulary
 from scratchformer_lib.support.arguments import check_at_least_0, check_count
 from scratchformer_lib.support.checkpoints import load_checkpoint, save_checkpoint
-from scratchformer_lib.support.files import flat, nested
 from scratchformer_lib.support.number_words import in_english, in_german
+from scratchformer_lib.support.trees import flat, nested
 from scratchformer_lib.support.workers import shared_out
 from scratchformer_lib.training import cross_entropy, teacher_forcing_pair
 from scratchformer_lib.transformer import Transformer, TransformerConfig, greedy_decode, init_transformer, transformer
@@ -236,10 +235,11 @@ def zeros_like(params):
 # \text{decay} \cdot x \right)$$
 #
 # **Exercise 10.1.** Write `adamw_step(x, dx, mean, square, step, rate, betas=(0.9, 0.999), eps=1e-8,
-# weight_decay=0.0)`. It takes a parameter x, its gradient dx, the two running means before this step, all of one shape,
-# and the number of this step, from 1 on. It returns `(x, mean, square)`, all new: the arrays that it was given stay as
-# they are. The mean and square that it returns are those of the formula, without the correction. float32 stays
-# float32. For x = 1, dx = 4, means of 0, step 1 and rate 0.1 it gives 0.9, 0.4 and 0.016. It took us four lines.
+# weight_decay=0.0)`. It takes a parameter x, its gradient dx, the two running means before this step, all of one
+# shape (any, also `()`), and the number of this step, from 1 on. It returns `(x, mean, square)`, all new: the arrays
+# that it was given stay as they are. The mean and square that it returns are those of the formula, without the
+# correction. float32 stays float32. For x = 1, dx = 4, means of 0, step 1 and rate 0.1 it gives 0.9, 0.4 and 0.016.
+# It took us four lines.
 
 # %%
 #| export
@@ -300,11 +300,11 @@ def valley(place):
 paths = {}
 for name, optimizer, rate in (("plain", SGD(), 0.03), ("momentum", SGD(0.8), 0.03), ("AdamW", AdamW((0.8, 0.95)), 0.5)):
     place = {"x": np.array(-9.0), "y": np.array(2.0)}
-    state, path = optimizer.start(place), []
+    state, path = optimizer.start(place), [(-9.0, 2.0)]
     for _ in range(60):
-        path.append((float(place["x"]), float(place["y"])))
         _, slope = value_and_grad(valley)(place)
         place, state = optimizer.step(place, slope, state, rate)
+        path.append((float(place["x"]), float(place["y"])))
     paths[name] = path
     print(f"{name:9} after 60 steps: f = {valley(place):.5f}")
 figures.valley_picture(paths)
@@ -341,7 +341,8 @@ figures.lines_picture(steps, x="step", y="size of the step, in rates")
 # At step = warmup both are the same: there is the peak.
 #
 # **Exercise 10.2.** Write `noam(step, d_model, warmup)` (it is called after one of the paper's authors, Noam Shazeer).
-# Steps count from 1. It returns a Python float. `noam(100, 512, 4000)` gives 0.0000175, and `noam(4000, 512, 4000)`
+# Steps count from 1. It returns a Python float (a NumPy float64 would turn
+# float32 parameters into float64). `noam(100, 512, 4000)` gives 0.0000175, and `noam(4000, 512, 4000)`
 # the peak, 0.0006988. It took us one line.
 
 # %%
@@ -388,8 +389,9 @@ figures.lines_picture({"noam(step, 32, 100)": [noam(step, 32, 100) for step in s
 # of 1, all is multiplied by 1/5: (0.6) and (0.8, 0).
 #
 # **Exercise 10.3.** Write `clip_by_norm(gradients, max_norm)`. It takes nested dicts of arrays and a Python number. It
-# returns gradients of the same form and dtype, whose length, over all arrays together, is at most max_norm. Where it
-# is that already, they come back with the same values. The arrays that it was given stay as they are. `flat` makes one
+# returns gradients of the same form and dtype, whose length, over all arrays together, is at most max_norm. Where they
+# are longer, all are multiplied by max_norm / length; where not (also where all are 0), they come back with the same
+# values. The arrays that it was given stay as they are. `flat` makes one
 # dict of nested ones, `nested` undoes it: `flat({"a": {"b": x}})` is `{"a/b": x}`. It took us four lines.
 #
 # <details><summary>Hint</summary>
@@ -424,7 +426,7 @@ check(clip_by_norm)
 # rng=None)`:
 #
 # - `differentiate(params, *batch, rng=rng)` returns `(loss, gradients)`: it is `value_and_grad` of a loss. batch is a
-#   tuple of arrays; rng is for dropout.
+#   tuple of arrays; rng is for dropout, and goes by its name.
 # - `clip_by_norm(gradients, max_norm)` is yours.
 # - `optimizer.step(params, gradients, state, rate)` returns `(params, state)`, both new.
 #
@@ -476,7 +478,8 @@ for step in range(1, 401):
     loss, params, state = training_step(differentiate, params, state, task.batch(rng), optimizer, rate)
     losses.append(float(loss))
 src, tgt = task.draw(np.random.default_rng(1), 300)
-print(f"loss {losses[0]:.2f} -> {losses[-1]:.3f}; {exact_match(params, config, src, tgt):.1%} of 300 new rows are exact")
+print(f"loss {losses[0]:.2f} -> {losses[-1]:.3f};",
+      f"{exact_match(params, config, src, tgt):.1%} of 300 new rows are exact")
 
 # %% [markdown]
 # That was all of it: four lines, 400 times. `exact_match` lets the model write by itself, as in chapter 08, and counts
@@ -609,7 +612,7 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     return Run(now.best, losses[:now.step], now.validations, stopped)
 
 # %% [markdown]
-# Reversing is harder than copying. Watch it; and every 50 steps we keep the parameters, for later.
+# Reversing is harder than copying. Watch it; and every 25 steps we keep the parameters, for later.
 
 # %%
 def new_rows(task, n=300, seed=1):
@@ -625,7 +628,7 @@ kept, show_it = {0: init_transformer(np.random.default_rng(0), config)}, watch()
 
 def watch_and_keep(step):
     show_it(step)
-    if step.step % 50 == 0:
+    if step.step % 25 == 0:
         kept[step.step] = step.params
 
 models = {"copy": params, "reverse": trained("reverse", 500, on_step=watch_and_keep), "shift": trained("shift", 500)}
@@ -654,7 +657,7 @@ for name, params in models.items():
 figures.looks_picture(maps)
 
 # %% [markdown]
-# The first row of each picture is the first letter that is written, and the bright square is where it was found. You
+# The first row of each picture is the first letter that is written, and the dark square is where it was found. You
 # know these rules; nobody told the model. Did your prediction hold?
 #
 # Now go back through the training of *reverse*, and see how it came to be. Where does it look at the beginning? What
@@ -664,7 +667,6 @@ figures.looks_picture(maps)
 row = tasks["reverse"].source.encode("c h a p l i n g")[None]
 tgt = np.concatenate([[[Vocabulary.start_id]], row[:, ::-1], [[Vocabulary.end_id]]], axis=1)
 
-@functools.cache
 def seen_at(step):
     params, task = kept[step], tasks["reverse"]
     written = greedy_decode(lambda src, tgt: transformer(params, config, src, tgt), row, 9)
@@ -883,5 +885,5 @@ print(f"{len(longer.losses)} steps in all; the first 500 are the same: {longer.l
 # - Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
 # - Xiong et al., "On layer normalization in the Transformer architecture", 2020.
 #
-# `progress()` in a new cell shows the map. Chapter 11 derives the gradients by hand and makes all this faster; on the
-# way to text, you may skip it.
+# `progress()` in a new cell shows the map. [Chapter 11](11_gradients_by_hand.ipynb) derives the gradients by hand and
+# makes all this faster; on the way to text, you may skip it.

@@ -41,18 +41,31 @@ begin("11")
 #| given
 #| export
 import math
+import time
 
 import numpy as np
 
 from scratchformer_lib.attention import scaled_dot_product_attention
-from scratchformer_lib.autograd import differentiable, unbroadcast
+from scratchformer_lib.autograd import (
+    Tape,
+    backward,
+    check_gradients,
+    differentiable,
+    plain,
+    tree_map,
+    unbroadcast,
+    value_and_grad,
+)
 from scratchformer_lib.block import gelu, layer_norm, relu
-from scratchformer_lib.embeddings import embed
+from scratchformer_lib.course.figures import chapter_11 as figures
+from scratchformer_lib.embeddings import Vocabulary, embed
 from scratchformer_lib.multi_head import linear, merge_heads, multi_head_attention, split_heads
 from scratchformer_lib.softmax import log_softmax, softmax
 from scratchformer_lib.support.arguments import check_attention, check_axes, check_multi_head, check_vector
 from scratchformer_lib.support.sums import dot_last, in_blocks, rows_of, sum_last, sum_rows
-from scratchformer_lib.training import cross_entropy
+from scratchformer_lib.support.trees import flat
+from scratchformer_lib.training import cross_entropy, teacher_forcing_pair
+from scratchformer_lib.transformer import TransformerConfig, init_transformer, transformer
 
 # %% [markdown]
 # ## 1. Where the time goes
@@ -61,15 +74,6 @@ from scratchformer_lib.training import cross_entropy
 # of.
 
 # %%
-import time
-
-from scratchformer_lib.autograd import Tape, backward, check_gradients, plain, tree_map, value_and_grad
-from scratchformer_lib.course.figures import chapter_11 as figures
-from scratchformer_lib.embeddings import Vocabulary
-from scratchformer_lib.support.files import flat
-from scratchformer_lib.training import teacher_forcing_pair
-from scratchformer_lib.transformer import TransformerConfig, init_transformer, transformer
-
 config = TransformerConfig(20, 20, d_model=64, n_heads=4, d_ff=256, n_encoder_layers=2, n_decoder_layers=2,
                            max_length=12, activation="gelu", pre_norm=True)
 params = init_transformer(np.random.default_rng(0), config)
@@ -123,10 +127,10 @@ for name, (count, seconds) in sorted(before.items(), key=lambda item: -item[1][1
 # </details>
 #
 # **Exercise 11.1.** Write `linear_gradient(dy, y, x, W, b=None)`. x may be a stack, (..., n_in), and dy and y are
-# (..., n_out). A rule gets dy, then the result, then what the function was given. It returns `(dx, dW, db)`, each of
-# the shape of its array, db None where b is None. W belongs to all rows of the whole stack: `rows_of(x)`, from
-# `support/sums.py`, lays them below one another, (N, n_in), and one large product is faster than many small ones.
-# There is also `sum_rows(dy)`, the sum of all rows, (n_out,). It took us three lines.
+# (..., n_out); one row alone, (n_in,), is a stack too. A rule gets dy, then the result, then what the function was
+# given. It returns `(dx, dW, db)`, each of the shape of its array, db None where b is None. W belongs to all rows of
+# the whole stack: `rows_of(x)`, from `support/sums.py`, lays them below one another, (N, n_in), and one large product
+# is faster than many small ones. There is also `sum_rows(dy)`, the sum of all rows, (n_out,). It took us three lines.
 
 # %%
 #| export multi_head
@@ -236,12 +240,13 @@ def log_softmax_gradient(dy, y, x, axis=-1):
 #
 # **Exercise 11.3.** Write `cross_entropy_gradient(dy, loss, logits, targets, ignore_id=None, label_smoothing=0.0)`.
 # dy is one number, mostly 1: the gradient that arrives at the loss. logits are (..., n_vocab), targets (...), ids.
-# Returns d_logits, of the shape and dtype of logits. It took us five lines.
+# Returns d_logits, of the shape and dtype of logits; the loss itself is not needed. It took us six lines.
 #
 # <details><summary>Hint</summary>
 #
 # `np.put_along_axis(truth, targets[..., None], value, axis=-1)` writes a value at the right words. Or compare
-# `targets[..., None]` with `np.arange(n_vocab)`.
+# `targets[..., None]` with `np.arange(n_vocab)`. And count with `int(...)`: float32 divided by an integer of NumPy is
+# float64.
 #
 # </details>
 
@@ -264,7 +269,8 @@ def cross_entropy_gradient(dy, loss, logits, targets, ignore_id=None, label_smoo
     truth = np.full_like(logits, label_smoothing / logits.shape[-1])
     right = np.take_along_axis(truth, targets[..., None], axis=-1)
     np.put_along_axis(truth, targets[..., None], right + (1 - label_smoothing), axis=-1)
-    return (softmax(logits) - truth) * counts[..., None] * (dy / np.count_nonzero(counts))
+    d_logits = (softmax(logits) - truth) * (dy / int(np.count_nonzero(counts)))
+    return np.where(counts[..., None], d_logits, 0)
     ### END SOLUTION
 
 # %%
@@ -283,7 +289,7 @@ check(cross_entropy_gradient)
 #
 # Take the naive gradient, $\hat d = dy \cdot \gamma$, and remove both parts, by their means:
 #
-# $$dx = \text{scale} \cdot \left( \hat d - \text{mean}(\hat d) - \hat x \cdot \text{mean}(\hat d \cdot \hat x) \right)$$
+# $$dx = \text{scale} \cdot \bigl( \hat d - \text{mean}(\hat d) - \hat x \cdot \text{mean}(\hat d\,\hat x) \bigr)$$
 #
 # And since gamma multiplies and beta adds, in every row: $d\gamma$ is the sum over all rows of $dy \cdot \hat x$,
 # $d\beta$ that of $dy$.
@@ -298,8 +304,9 @@ check(cross_entropy_gradient)
 #
 # **Exercise 11.4.** Write `layer_norm_gradient(dy, x_hat, scale, gamma)`. dy and x_hat are (..., D), scale is (...,
 # 1), gamma (D,). Returns `(dx, d_gamma, d_beta)`: (..., D), (D,), (D,). The way forward has kept x_hat and scale, so
-# you need not compute them again. dy, x_hat and scale stay as they are. In `support/sums.py` there are `sum_last(x)`,
-# the sum of each row, (..., 1), and `dot_last(x, y)`, that of x * y; `sum_rows(x)` you know. It took us six lines.
+# you need not compute them again. dy, x_hat and scale stay as they are. (A single row, (D,), is allowed.) In
+# `support/sums.py` there are `sum_last(x)`, the sum of each row, (..., 1), and `dot_last(x, y)`, that of x * y;
+# `sum_rows(x)` you know. It took us six lines.
 
 # %%
 #| export block
@@ -374,9 +381,9 @@ for rule in (layer_norm_gradient, without_means):
 # `table[ids]` picks rows. So the gradient of a row of the table is what arrives at all the places where that row was
 # picked: equal ids **add up**. That was the trap of `descend` in chapter 09.
 #
-# **Exercise 11.5.** Write `embed_gradient(dy, y, ids, table)`. ids are of any shape, dy is (..., D). Returns `(None,
-# d_table)`: ids are no numbers to be moved, and d_table is (n_vocab, D), zero for rows that nobody picked. It took us
-# six lines, and there is a way in two.
+# **Exercise 11.5.** Write `embed_gradient(dy, y, ids, table)`. ids are of any shape, also `()`, dy is (..., D).
+# Returns `(None, d_table)`: ids are no numbers to be moved, and d_table is (n_vocab, D), zero for rows that nobody
+# picked. It took us six lines, and there is a way in two.
 #
 # <details><summary>Hint</summary>
 #
@@ -493,7 +500,7 @@ def attention_forward(q, k, v, mask=None):
     y = np.empty_like(q, shape=(*np.broadcast_shapes(w.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]))
     np.matmul(weights, v, out=y)                        # laid out as q is: merge_heads will copy nothing
 
-    def backward(dy, d_weights=None, out=(None, None, None)):
+    def way_back(dy, d_weights=None, out=(None, None, None)):
         if dy is None:
             dy = np.zeros_like(y)
         dw = unbroadcast(v @ np.swapaxes(dy, -1, -2), w.shape)
@@ -506,7 +513,7 @@ def attention_forward(q, k, v, mask=None):
         dq *= scale
         return dq, np.matmul(dw, q_scaled, out=dk), np.matmul(w, dy, out=dv)
 
-    return (y, weights), backward
+    return (y, weights), way_back
 
 # %%
 #| given
@@ -532,21 +539,21 @@ def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
                 for part in columns(y, matrices)]
 
     projected = [linear(z, W) for z, W in wide]
-    (y, weights), attention_backward = scaled_dot_product_attention.forward(*heads(projected), mask)
+    (y, weights), attention_back = scaled_dot_product_attention.forward(*heads(projected), mask)
     merged = merge_heads(y)
 
-    def backward(dy, d_weights=None):
+    def way_back(dy, d_weights=None):
         if dy is None:
             dy = np.zeros((*x.shape[:-1], W_O.shape[1]), x.dtype)
         d_merged, dW_O, _ = linear_gradient(dy, None, merged, W_O)
         d_projected = [np.empty_like(y) for y in projected]
-        attention_backward(split_heads(d_merged, n_heads), d_weights, out=heads(d_projected))
+        attention_back(split_heads(d_merged, n_heads), d_weights, out=heads(d_projected))
         dz, dW, _ = zip(*(linear_gradient(d, None, z, W) for d, (z, W) in zip(d_projected, wide, strict=True)),
                         strict=True)
         dW = [part for d, (_, matrices) in zip(dW, sources, strict=True) for part in columns(d, matrices)]
         return dz[0], dz[1] if len(dz) == 2 else np.zeros_like(x), *dW, dW_O
 
-    return (linear(merged, W_O), weights), backward
+    return (linear(merged, W_O), weights), way_back
 
 
 def columns(y, matrices):

@@ -18,7 +18,7 @@ from scratchformer_lib.block import gelu, layer_norm, layer_norm_gradient, relu
 from scratchformer_lib.embeddings import embed, embed_gradient
 from scratchformer_lib.multi_head import linear, linear_gradient, multi_head_attention
 from scratchformer_lib.softmax import log_softmax, softmax, softmax_gradient
-from scratchformer_lib.support.files import flat
+from scratchformer_lib.support.trees import flat
 from scratchformer_lib.training import cross_entropy, cross_entropy_gradient
 
 BY_HAND = {f.__name__: f for f in (linear, softmax, log_softmax, cross_entropy, layer_norm, embed, relu, gelu,
@@ -224,6 +224,21 @@ def test_neither_way_changes_what_it_was_given_nor_the_way_back_what_came_out(ca
     rule(*dys)
     assert [x.tobytes() for x in (*arrays.values(), *outputs, *dys)] == before
     assert all(np.array_equal(x, arrays[name]) for name, x in case.arrays.items())
+
+
+@every_case
+def test_both_ways_stay_in_float32_themselves(case):
+    f = BY_HAND.get(case.function, multi_head_attention)
+    arrays = {name: x.astype(np.float32) for name, x in case.arrays.items()}
+    if f is multi_head_attention:
+        arrays.setdefault("memory", arrays["x"])
+    outputs, rule = f.forward(**arrays, **case.others)
+    dys = [np.ones_like(y) for y in (outputs if isinstance(outputs, tuple) else (outputs,))]
+    if case.use != "all":
+        dys[case.use == "output"] = None
+    dxs = rule(*dys)
+    found = [dx for dx in (dxs if isinstance(dxs, (list, tuple)) else [dxs]) if dx is not None]
+    assert {x.dtype for x in (*found, *(dy for dy in dys if dy is not None))} == {np.dtype(np.float32)}
 
 
 # Shapes that nobody thought of

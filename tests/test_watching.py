@@ -1,5 +1,6 @@
 """Watching a training: one display, few drawings, and the last one is right."""
 import gc
+import io
 from types import SimpleNamespace
 
 import nbclient
@@ -12,6 +13,8 @@ from scratchformer_lib.course import reference
 from scratchformer_lib.training import Step
 
 watching = reference("watching")
+RAW, MEAN, VALIDATION = {"color": watching.tint(watching.ACCENT, 0.4)}, {"color": watching.ACCENT}, \
+    {"color": watching.INK, "marker": "D"}
 
 
 class Notebook:
@@ -34,10 +37,12 @@ class Notebook:
     def texts(self):
         return [text.get_text() for text in self.figures[-1].axes[0].texts]
 
-    def line(self, **look):
-        (found,) = [line for line in self.figures[-1].axes[0].lines if len(line.get_xdata()) != 3
-                    and all(getattr(line, f"get_{name}")() == value for name, value in look.items())]
-        return found.get_xydata()
+    def line(self, color, marker="None"):
+        """The points of a line below the progress and the names, from left to right."""
+        (found,) = [line.get_xydata() for line in self.figures[-1].axes[0].lines
+                    if line.get_color() == color and line.get_marker() == marker
+                    and np.nanmin(line.get_ydata(), initial=9) > 0.9]
+        return found[np.argsort(found[:, 0], kind="stable")]
 
     def train(self, on_step, losses, first=1, n_steps=None, seconds=0.01, validations=None):
         """Steps of 100 labels each. validations: by step."""
@@ -85,22 +90,16 @@ def test_losses_means_and_validations_stand_where_they_belong(notebook):
     notebook.train(watching.watch(), [4.0, 2.0, 3.0, 1.0], n_steps=7, seconds=1, validations={2: 2.0, 4: 1.0})
     left, right = watching.LEFT, watching.RIGHT
     x = left + (right - left) * np.array([0, 1, 2, 3]) / 6
-    raw, validations = notebook.line(linewidth=1, marker="None", zorder=2, linestyle="-", color=pale()), \
-        notebook.line(marker="D")
+    raw, validations = notebook.line(**RAW), notebook.line(**VALIDATION)
     np.testing.assert_allclose(raw[:, 0], x)
     np.testing.assert_allclose(validations, raw[[1, 3]])            # the same numbers at the same steps
-    means = notebook.line(color=watching.ACCENT, linewidth=2, marker="None")
-    inches = (raw[0, 1] - raw[1, 1]) / 2                            # of 1.0 on this linear scale
-    np.testing.assert_allclose(means[:, 1], raw[1, 1] + inches * (np.array([4, 3, 3, 2.5]) - 2))
-
-
-def pale():
-    return watching.tint(watching.ACCENT, 0.4)
+    inch = (raw[0, 1] - raw[1, 1]) / 2                              # of a loss of 1
+    np.testing.assert_allclose(notebook.line(**MEAN)[:, 1], raw[1, 1] + inch * (np.array([4, 3, 3, 2.5]) - 2))
 
 
 def test_a_loss_that_spans_much_is_drawn_on_a_logarithmic_scale(notebook):
     notebook.train(watching.watch(), [1.0, 0.1, 0.01])
-    heights = notebook.line(linewidth=1, marker="None", color=pale())[:, 1]
+    heights = notebook.line(**RAW)[:, 1]
     assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2])
     assert {"1", "0.1", "0.01"} <= set(notebook.texts())
 
@@ -108,9 +107,9 @@ def test_a_loss_that_spans_much_is_drawn_on_a_logarithmic_scale(notebook):
 def test_a_training_that_goes_on_begins_where_it_was(notebook):
     notebook.train(watching.watch(), [0.5] * 11, first=501, n_steps=521, seconds=1, validations={500: 0.7})
     assert notebook.texts()[:2] == ["step 511 of 521", "100 tokens/s   00:10 gone, 00:10 left"]
-    raw = notebook.line(linewidth=1, marker="None", color=pale())
+    raw = notebook.line(**RAW)
     assert raw[0, 0] == watching.LEFT and raw[-1, 0] == pytest.approx((watching.LEFT + watching.RIGHT) / 2)
-    assert "validation 0.7" in notebook.texts() and not len(notebook.line(marker="D"))     # measured before
+    assert "validation 0.7" in notebook.texts() and not len(notebook.line(**VALIDATION))     # measured before
 
 
 def test_a_training_that_ends_early_leaves_what_was_drawn_half_a_second_before_at_most(notebook):
@@ -148,7 +147,7 @@ def test_a_long_training_is_drawn_with_few_points(notebook):
     losses = np.ones(30_000)
     losses[12_345] = 2.0
     notebook.train(watching.watch(), losses, seconds=1e-5)
-    raw = notebook.line(linewidth=1, marker="None", color=pale())
+    raw = notebook.line(**RAW)
     assert len(raw) <= 2 * watching.MOST
     place = raw[np.argmin(raw[:, 1]), 0]                            # the highest
     x = watching.LEFT + (watching.RIGHT - watching.LEFT) * 12_345 / 30_000
@@ -166,14 +165,18 @@ def test_figures_do_not_pile_up(notebook):
     assert len(notebook.figures) == 20 and figures() <= before
 
 
-def test_outside_of_a_notebook_it_is_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr(watching, "get_ipython", lambda: None)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_outside_of_a_notebook_it_is_a_bar_in_the_terminal(monkeypatch, terminal):
+    written = io.StringIO()
+    written.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stderr", written)
     on_step = watching.watch()
-    for n_steps in (5, 5, 3):           # no terminal: nothing is written
+    for n_steps in (5, 5, 3):
         for step in range(1, n_steps + 1):
-            on_step(Step(step, n_steps, 1.0, 0.1, 100, None, {}))
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(watching.sys.stderr, "isatty", lambda: True)
+            on_step(Step(step, n_steps, 0.25, 0.1, 100, None, {}))
+    bars = [line.split("\r")[-1] for line in written.getvalue().split("\n")[:-1]]
+    assert [bar.count("100%") for bar in bars] == [1, 1, 1] * terminal
+    assert all("loss 0.25" in bar for bar in bars)
 
 
 def test_in_a_real_notebook_the_picture_stays(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..autograd import Tape, Tracked, backward, tree_map
-from ..support.files import flat
+from ..support.trees import flat
 from ..transformer import TransformerConfig, init_transformer
 from . import assemble, exercise
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .trees import flat, nested
+
 FORMAT = 1
 
 
@@ -52,22 +54,3 @@ def load_model(path, kind):
     if found != kind:
         raise ValueError(f"{path} must hold a {kind}; it holds a {found}")
     return config, params
-
-
-def flat(params, path=""):
-    """Nested dicts as one dict, with names like "encoder/layer_1/norm_1/gamma"."""
-    if not isinstance(params, dict):
-        return {path: params}
-    return {name: x for key, part in params.items() for name, x in flat(part, f"{path}/{key}".lstrip("/")).items()}
-
-
-def nested(arrays):
-    """What `flat` did, undone."""
-    params = {}
-    for path, x in arrays.items():
-        *parts, last = path.split("/")
-        part = params
-        for key in parts:
-            part = part.setdefault(key, {})
-        part[last] = x
-    return params

@@ -1,5 +1,5 @@
 """Trees of parameters compared by their shapes, without the memory that the parameters would take."""
-from .files import flat
+from .trees import flat
 
 
 def check_same_shapes(params, expected):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from .files import flat, nested
+from .trees import flat, nested
 
 
 def shared_out(differentiate, n_workers, n_labels):

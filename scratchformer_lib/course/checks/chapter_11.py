@@ -1,4 +1,5 @@
 """The exercises of chapter 11, gradients by hand."""
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,21 +16,21 @@ from .chapter_08 import mistakes_in_steps
 from .chapter_09 import gathered, gathered_once, turned
 
 
-def exercise(reference, inputs):
-    """An Exercise in which all answers that are right but for their dtype look alike, in whatever order they round."""
+def leaks_alike(reference):
+    """A call to which answers that are right but for float64 look alike, in whatever order they round."""
     def call(f, case):
         got = f(*case.args, **case.options)
-        return without_noise(got, reference(*case.args, **case.options))
-    return Exercise(reference, inputs, call)
+        small = any(getattr(x, "dtype", None) == np.float32 for x in case.args)
+        return without_noise(got, reference(*case.args, **case.options)) if small else got
+    return call
 
 
 def without_noise(got, right):
     if isinstance(right, tuple):
         fits = isinstance(got, (tuple, list)) and len(got) == len(right)
         return tuple(map(without_noise, got, right)) if fits else got
-    if not isinstance(got, np.ndarray) or right is None or (got.dtype, right.dtype) != (np.float64, np.float32):
-        return got
-    return got if compare(right, got.astype(right.dtype)) else right.astype(got.dtype)
+    leaked = isinstance(got, np.ndarray) and got.dtype == np.float64 and isinstance(right, np.ndarray)
+    return right.astype(np.float64) if leaked and compare(right, got.astype(right.dtype)) is None else got
 
 
 LEAK = ("The numbers are right, but float32 became float64. `np.zeros`, `np.ones` and `np.eye` are float64 unless you "
@@ -46,22 +47,21 @@ def linear_gradient_inputs():
              np.array([[5.0], [6.0]]), np.array([7.0])),
         case("four rows; n_in=3, n_out=2", "N", normal(4, 2, seed=1), normal(4, 3, seed=2), normal(3, 2, seed=3),
              normal(2, seed=4)),
-        case("a stack; B=2, T=4, n_in=3, n_out=5", "B T", normal(2, 4, 5, seed=5), normal(2, 4, 3, seed=6),
-             normal(3, 5, seed=7), normal(5, seed=8)),
-        case("all sizes equal", "B T", normal(3, 3, 3, seed=9), normal(3, 3, 3, seed=10), normal(3, 3, seed=11),
-             normal(3, seed=12)),
+        case("all sizes equal", "N", normal(3, 3, seed=5), normal(3, 3, seed=6), normal(3, 3, seed=7),
+             normal(3, seed=8)),
+        case("a stack; B=2, T=4, n_in=3, n_out=5", "B T", normal(2, 4, 5, seed=9), normal(2, 4, 3, seed=10),
+             normal(3, 5, seed=11), normal(5, seed=12)),
         case("one row, x of shape (n_in,)", "", normal(3, seed=13), normal(4, seed=14), normal(4, 3, seed=15),
              normal(3, seed=16)),
-        case("without b; four rows", "N", normal(4, 2, seed=17), normal(4, 5, seed=18), normal(5, 2, seed=19)),
-        case("without b; two leading axes", "B H T", normal(2, 3, 4, 3, seed=20), normal(2, 3, 4, 5, seed=21),
-             normal(5, 3, seed=22)),
-        case("float32, transposed views", "B T", turned(normal(2, 5, 3, seed=23, dtype=np.float32)),
-             normal(4, 3, 2, seed=24, dtype=np.float32).T, normal(5, 4, seed=25, dtype=np.float32).T,
-             normal(5, seed=26, dtype=np.float32)),
+        case("without b; two leading axes", "B H T", normal(2, 3, 4, 3, seed=17), normal(2, 3, 4, 5, seed=18),
+             normal(5, 3, seed=19)),
+        case("float32, transposed views", "N", normal(5, 4, seed=20, dtype=np.float32).T,
+             normal(3, 4, seed=21, dtype=np.float32).T, normal(5, 3, seed=22, dtype=np.float32).T,
+             normal(5, seed=23, dtype=np.float32)),
     ]
 
 
-LINEAR_GRADIENT = exercise(linear_gradient, linear_gradient_inputs)
+LINEAR_GRADIENT = Exercise(linear_gradient, linear_gradient_inputs, call=leaks_alike(linear_gradient))
 wrong_linear = mistakes_in_steps(
     LINEAR_GRADIENT, lambda dy, y, x, W, b=None: SimpleNamespace(dy=dy, y=y, x=x, W=W, b=b), {
         "rows": lambda g: rows_of(g.x),
@@ -77,11 +77,13 @@ DY_IN_FRONT = "The order is turned. dy stands in front, (..., n_out), and W tran
 DX_FLAT = "dx is still in rows, (N, n_in). It has the shape of x: `reshape(x.shape)`."
 DX_TRANSPOSED = ("`W @ dy.T` gives dx transposed, and `reshape` does not turn it back: it only cuts the numbers anew. "
                  "Take `dy @ W.T`, in which each row stays a row.")
-ROWS_FIRST = ("`x.T` reverses *all* axes of a stack, and a row alone has nothing to turn. Lay the rows below one another "
-              "first, `rows_of(x)`, and transpose that.")
+ROWS_FIRST = ("`x.T` reverses *all* axes of a stack, and a row alone has nothing to turn. Lay the rows below one "
+              "another first, `rows_of(x)`, and transpose that.")
 ONE_DW = ("You have a dW for every sequence. There is one W for all rows: lay the rows of the whole stack below one "
           "another, `rows_of`, and one product adds them all up.")
 FIXED_AXES = ("This counts on a fixed number of axes, and x may have any. `rows_of` makes (N, n_in) of all of them.")
+MEAN_OF_SEQUENCES = ("You take the mean over the sequences. What they contribute is added up: one product of all "
+                     "rows, `rows_of(x)` transposed times `rows_of(dy)`.")
 BELOW = ("`reshape` to (n_in, N) cuts the numbers anew and mixes rows. To turn rows into columns, transpose: "
          "`rows_of(x).T`.")
 DB_ALL_ROWS = ("You sum over one axis. The bias was added to every row of the stack, whatever axes they are on: "
@@ -90,6 +92,8 @@ DB_NONE = "b is None here, so there is no db: return None in its place."
 IF_B = ("`if b`, `b and ...` and `b == None` look at the numbers in b, and an array of several has no single truth. "
         "Ask `b is None`.")
 B_HAS_NOTHING = "b may be None, which has no shape and no methods. Ask `b is None` first."
+DIVIDED_BY_ROWS = ("You divide by the number of rows. What all rows contribute to W and b is added up; a mean in the "
+                   "loss is in dy already.")
 PLUCKED = "Only one row has arrived. All rows of the stack use the same W and b: their parts are added up."
 
 wrong_linear("W_not_transposed", W_IN_ORDER, dx=lambda g: g.dy @ g.W)
@@ -126,25 +130,34 @@ for name, dW in (("", lambda g: g.x @ g.dy), ("_in_rows", lambda g: g.rows @ g.d
                  "runs over the rows.", dW=dW)
 wrong_linear("dW_of_all_axes_reversed", ROWS_FIRST, dW=lambda g: g.x.T @ g.dy)
 wrong_linear("dW_by_dot", ROWS_FIRST, dW=lambda g: np.dot(g.x.T, g.dy))
-wrong_linear("dW_of_every_sequence", ONE_DW, dW=lambda g: turned(g.x) @ g.dy)
-wrong_linear("dW_of_every_sequence_but_one_row", ONE_DW,
-             dW=lambda g: np.outer(g.x, g.dy) if g.x.ndim == 1 else turned(g.x) @ g.dy)
 wrong_linear("dW_of_every_row", "You have a dW for every row. There is one W for all of them: add them up, or let one "
              "product of all rows do it.", dW=lambda g: g.x[..., :, None] * g.dy[..., None, :])
 wrong_linear("dW_outer", "`np.outer` flattens both, and multiplies every number with every other. The product runs "
              "over the rows: x transposed times dy.", dW=lambda g: np.outer(g.x, g.dy))
-wrong_linear("dW_averaged_over_rows", "dW is divided by the number of rows. What all rows contribute is added up; a "
-             "mean in the loss is in dy already.", dW=lambda g: g.rows.T @ g.d_rows / len(g.rows))
-for name, combine in (("averaged_over_sequences", np.mean), ("of_sequences_summed", np.sum)):
-    sentence = FIXED_AXES if combine is np.sum else "You take the mean over the sequences. What they contribute is " \
-        "added up: one product of all rows, `rows_of(x)` transposed times `rows_of(dy)`."
-    wrong_linear(f"dW_{name}", sentence, dW=lambda g, combine=combine: combine(
-        turned(g.x) @ g.dy, axis=0) if g.x.ndim > 2 else g.rows.T @ g.d_rows)
-    wrong_linear(f"dW_{name}_always", sentence, dW=lambda g, combine=combine: combine(turned(g.x) @ g.dy, axis=0))
+wrong_linear("dW_averaged_over_rows", DIVIDED_BY_ROWS, dW=lambda g: g.rows.T @ g.d_rows / len(g.rows))
+wrong_linear("dW_and_db_averaged_over_rows", DIVIDED_BY_ROWS, dW=lambda g: g.rows.T @ g.d_rows / len(g.rows),
+             db=lambda g: g.d_rows.mean(axis=0))
 wrong_linear("dW_with_two_letters", FIXED_AXES, dW=lambda g: np.einsum("ni,no->io", g.x, g.dy))
 wrong_linear("dW_with_three_letters", FIXED_AXES, dW=lambda g: np.einsum("bti,bto->io", g.x, g.dy))
-wrong_linear("dW_by_tensordot", FIXED_AXES, dW=lambda g: np.tensordot(g.x, g.dy, (0, 0)))
 wrong_linear("dW_by_tensordot_of_two_axes", FIXED_AXES, dW=lambda g: np.tensordot(g.x, g.dy, ((0, 1), (0, 1))))
+for name, sentence, dW in (
+        ("of_every_sequence", ONE_DW, lambda g: turned(g.x) @ g.dy),
+        ("of_every_sequence_but_one_row", ONE_DW,
+         lambda g: np.outer(g.x, g.dy) if g.x.ndim == 1 else turned(g.x) @ g.dy),
+        ("of_sequences_averaged", MEAN_OF_SEQUENCES, lambda g: of_sequences(g, np.mean)),
+        ("of_first_axis_averaged", MEAN_OF_SEQUENCES, lambda g: np.mean(turned(g.x) @ g.dy, axis=0)),
+        ("of_sequences_summed", FIXED_AXES, lambda g: of_sequences(g, np.sum)),
+        ("of_first_axis_summed", FIXED_AXES, lambda g: np.sum(turned(g.x) @ g.dy, axis=0)),
+        ("by_tensordot", FIXED_AXES, lambda g: np.tensordot(g.x, g.dy, (0, 0)))):
+    wrong_linear(f"dW_{name}", sentence, dW=dW)
+    wrong_linear(f"dW_{name}_and_db_of_first_axis", sentence, dW=dW, db=lambda g: g.dy.sum(axis=0))
+
+
+def of_sequences(g, combine):
+    dW = turned(g.x) @ g.dy
+    return combine(dW, axis=0) if dW.ndim == 3 else dW
+
+
 wrong_linear("dW_with_dots", "`einsum` does not sum over `...`: what it stands for must come out again. Lay the rows "
              "below one another first, `rows_of`.", dW=lambda g: np.einsum("...i,...o->io", g.x, g.dy))
 wrong_linear("dW_of_reshaped", BELOW, dW=lambda g: g.x.reshape(g.x.shape[-1], -1) @ g.d_rows)
@@ -286,7 +299,7 @@ def softmax_gradient_inputs():
     ]
 
 
-SOFTMAX_GRADIENT = exercise(softmax_gradient, softmax_gradient_inputs)
+SOFTMAX_GRADIENT = Exercise(softmax_gradient, softmax_gradient_inputs, call=leaks_alike(softmax_gradient))
 wrong_softmax = mistakes_in_steps(
     SOFTMAX_GRADIENT, lambda dy, y, x, axis=-1: SimpleNamespace(dy=dy, y=y, x=x, axis=axis), {
         "product": lambda g: g.dy * g.y,
@@ -439,6 +452,16 @@ def dy_multiplied(dy, y, x, axis=-1):
     return dy - y * np.sum(dy, axis=axis, keepdims=True)
 
 
+@SOFTMAX_GRADIENT.mistake("Right for one row: where y has more axes, `y[i]` is a whole row. The formula of the text "
+                          "needs no loop, and works for all rows at once.")
+def share_by_share(dy, y, x, axis=-1):
+    dx = np.zeros_like(y)
+    for i in range(y.shape[axis]):
+        for j in range(y.shape[axis]):
+            dx[j] += dy[i] * y[i] * ((i == j) - y[j])
+    return dx
+
+
 @SOFTMAX_GRADIENT.alternative
 def sum_of_the_product(dy, y, x, axis=-1):
     dx = np.multiply(y, dy)
@@ -496,15 +519,14 @@ def cross_entropy_gradient_inputs():
         case("label smoothing", "T", 1.0, normal(4, 6, seed=54), [5, 0, 2, 2], label_smoothing=0.1),
         case("label smoothing and padding; dy is -0.5", "B T", -0.5, normal(2, 3, 6, seed=55), [[5, 1, 4], [3, 4, 4]],
              ignore_id=4, label_smoothing=0.3),
-        case("float32, ids of int32", "T", 3.0, normal(4, 5, seed=56, dtype=np.float32),
-             np.array([1, 4, 0, 1], np.int32)),
-        case("float32, transposed views, padding and smoothing", "B T", np.float32(1.5),
-             normal(5, 4, 2, seed=57, dtype=np.float32).T, np.array([[3, 1], [2, 0], [4, 0], [1, 0]]).T,
+        case("float32, transposed views, ids of int32, padding and smoothing", "B T", np.float32(1.5),
+             normal(5, 4, 2, seed=56, dtype=np.float32).T, np.array([[3, 1], [2, 0], [4, 0], [1, 0]], np.int32).T,
              ignore_id=0, label_smoothing=0.1),
     ]
 
 
-CROSS_ENTROPY_GRADIENT = exercise(cross_entropy_gradient, cross_entropy_gradient_inputs)
+CROSS_ENTROPY_GRADIENT = Exercise(cross_entropy_gradient, cross_entropy_gradient_inputs,
+                                  call=leaks_alike(cross_entropy_gradient))
 
 
 def one_hot(logits, targets):
@@ -526,6 +548,23 @@ wrong_cross_entropy = mistakes_in_steps(CROSS_ENTROPY_GRADIENT, given_to_cross_e
     "kept": lambda g: g.d * g.counts[..., None],
     "result": lambda g: g.kept * (g.dy / g.n)})
 
+NO_PADDING = {"counts": lambda g: np.ones(g.targets.shape, bool)}
+NO_SMOOTHING = {"truth": lambda g: g.right}
+NO_DY = {"result": lambda g: g.kept / g.n}
+
+
+def wrong_early(name, sentence, **steps):
+    """Register a mistake, and once more for readers who have not come to padding, smoothing and dy yet."""
+    wrong_cross_entropy(name, sentence, **steps)
+    wrong_cross_entropy(f"{name}_and_no_more", sentence, **(NO_PADDING | NO_SMOOTHING | NO_DY | steps))
+
+
+def wrong_padding(name, sentence, **steps):
+    """Register a mistake, and once more for readers who have not come to smoothing, to dy, or to both yet."""
+    for missing, others in (("", {}), ("_smoothing", NO_SMOOTHING), ("_dy", NO_DY), ("_both", NO_SMOOTHING | NO_DY)):
+        wrong_cross_entropy(name + missing, sentence, **(others | steps))
+
+
 OTHER_AXIS = "The shares add up to 1 along the wrong axis. The words of a position compete: the last axis."
 PADDING_BELOW = ("You divide by the number of all labels, padding among them. Divide by the number of those that "
                  "count.")
@@ -542,53 +581,56 @@ EVERY_TARGET = ("`[..., targets]` takes the words of *all* labels in every row. 
                 "see the hint.")
 ITS_SHARE_OF_S = ("The right word gets 1 - s only. s divided by n_vocab is added at *every* word, the right one too, "
                   "so that the truth adds up to 1.")
-TO_FLOAT64 = ("The numbers are right, but float32 became float64. An integer of NumPy makes it so, as `np.sum(counts)` is "
-              "one: take `int(...)` of it. So do `np.eye`, `np.zeros`, and bools times a number: begin with "
+TO_FLOAT64 = ("The numbers are right, but float32 became float64. An integer of NumPy makes it so, as `np.sum(counts)` "
+              "is one: take `int(...)` of it. So do `np.eye`, `np.zeros`, and bools times a number: begin with "
               "`np.full_like(logits, ...)`.")
+DY = "dy is missing. It is how much the loss counts in what comes after: multiply by it."
 A_WORD = ("You put a *word* to 0, that of `ignore_id`, at every position. What does not count are positions: those "
           "whose label is `ignore_id`.")
 NEW_ARRAY = "You write into an array of the caller. `softmax` makes a new one: write into that."
 
-wrong_cross_entropy("truth_minus_p", "The sign is turned. It is what was said minus what is true, p - truth: below 0 "
-                    "at the right word.", d=lambda g: g.truth - g.p)
-wrong_cross_entropy("only_p", "The truth is missing. Subtract it from the shares: 1 at the right word.",
-                    d=lambda g: g.p)
-wrong_cross_entropy("only_truth", "p is missing: this is the truth with a minus. All words that were said have a "
-                    "gradient, too.", d=lambda g: -g.truth)
-wrong_cross_entropy("only_right_word", "Only the right word has a gradient. The others have one, too: their shares, "
-                    "so that their logits go down.", d=lambda g: (g.p - g.truth) * g.right)
+wrong_early("truth_minus_p", "The sign is turned. It is what was said minus what is true, p - truth: below 0 "
+            "at the right word.", d=lambda g: g.truth - g.p)
+wrong_early("only_p", "The truth is missing. Subtract it from the shares: 1 at the right word.",
+            d=lambda g: g.p)
+wrong_early("only_truth", "p is missing: this is the truth with a minus. All words that were said have a "
+            "gradient, too.", d=lambda g: -g.truth)
+wrong_early("only_right_word", "Only the right word has a gradient. The others have one, too: their shares, "
+            "so that their logits go down.", d=lambda g: (g.p - g.truth) * g.right)
 wrong_cross_entropy("only_wrong_words", "The right word has no gradient. It has p - 1 there: this is what lifts its "
                     "logit.", d=lambda g: g.p * (1 - g.right))
-wrong_cross_entropy("one_from_all", "You subtract 1 from every share. The truth is 1 at the right word, and 0 "
-                    "elsewhere.", d=lambda g: g.p - 1)
-wrong_cross_entropy("one_added", "You add the truth. It is subtracted: what was said *minus* what is true.",
-                    d=lambda g: g.p + g.truth)
+wrong_early("one_from_all", "You subtract 1 from every share. The truth is 1 at the right word, and 0 "
+            "elsewhere.", d=lambda g: g.p - 1)
+wrong_early("right_word_replaced", "The right word has -1 in place of its share. Subtract 1 *from* it: p - 1.",
+            d=lambda g: g.p * (1 - g.right) - g.truth)
+wrong_early("one_added", "You add the truth. It is subtracted: what was said *minus* what is true.",
+            d=lambda g: g.p + g.truth)
 wrong_cross_entropy("ids_subtracted", "You subtract the ids themselves. The truth is a row of zeros, with a 1 at the "
                     "place that the id names.", d=lambda g: g.p - g.targets[..., None])
 wrong_cross_entropy("ids_subtracted_unlined", AXIS_FOR_WORDS, d=lambda g: g.p - g.targets)
 for name, least in (("", 0.0), ("_clipped", 1e-9)):
-    wrong_cross_entropy(f"right_over_p{name}", "This is the slope of the logarithm, for the *shares*. Softmax comes "
-                        "before it, and of both together p - truth is left, for the logits.",
-                        d=lambda g, least=least: -g.truth / (g.p + least))
+    wrong_early(f"right_over_p{name}", "This is the slope of the logarithm, for the *shares*. Softmax comes "
+                "before it, and of both together p - truth is left, for the logits.",
+                d=lambda g, least=least: -g.truth / (g.p + least))
 wrong_cross_entropy("through_softmax_again", "You go back through softmax once more. p - truth is the gradient for the "
                     "logits already.", d=lambda g: softmax_gradient(g.p - g.truth, g.p, g.logits))
 wrong_cross_entropy("times_slope_of_sigmoid", "p (1 - p) belongs to squared errors. With the logarithm it cancels: "
                     "p - truth is all.", d=lambda g: (g.p - g.truth) * g.p * (1 - g.p))
-wrong_cross_entropy("squared_errors", "There is a 2 too many, as for squared errors. p - truth is all.",
-                    d=lambda g: 2 * (g.p - g.truth))
-wrong_cross_entropy("log_p", "You take log p, from `log_softmax`. p is the shares themselves, `softmax`.",
-                    p=lambda g: log_softmax(g.logits))
+wrong_early("squared_errors", "There is a 2 too many, as for squared errors. p - truth is all.",
+            d=lambda g: 2 * (g.p - g.truth))
+wrong_early("log_p", "You take log p, from `log_softmax`. p is the shares themselves, `softmax`.",
+            p=lambda g: log_softmax(g.logits))
 wrong_cross_entropy("minus_log_p", "These are the surprises, not their slope. The slope is p - truth.",
                     d=lambda g: -g.truth * log_softmax(g.logits))
-wrong_cross_entropy("logits_as_they_are", "You subtract the truth from the logits. They become shares by `softmax` "
-                    "first.", p=lambda g: g.logits)
-wrong_cross_entropy("exponentials", "The exponentials are not divided by their sum. `softmax` gives the shares, and "
-                    "large logits do not disturb it.", p=lambda g: np.exp(g.logits))
-wrong_cross_entropy("own_softmax", "Your own exponentials overflow for large logits. `softmax` subtracts the largest "
-                    "first.", p=lambda g: np.exp(g.logits) / np.exp(g.logits).sum(axis=-1, keepdims=True))
+wrong_early("logits_as_they_are", "You subtract the truth from the logits. They become shares by `softmax` "
+            "first.", p=lambda g: g.logits)
+wrong_early("exponentials", "The exponentials are not divided by their sum. `softmax` gives the shares, and "
+            "large logits do not disturb it.", p=lambda g: np.exp(g.logits))
+wrong_early("own_softmax", "Your own exponentials overflow for large logits. `softmax` subtracts the largest "
+            "first.", p=lambda g: np.exp(g.logits) / np.exp(g.logits).sum(axis=-1, keepdims=True))
 wrong_cross_entropy("softmax_twice", "The softmax comes twice. It takes logits, not shares.",
                     p=lambda g: softmax(softmax(g.logits)))
-wrong_cross_entropy("softmax_of_axis_0", OTHER_AXIS, p=lambda g: softmax(g.logits, axis=0))
+wrong_early("softmax_of_axis_0", OTHER_AXIS, p=lambda g: softmax(g.logits, axis=0))
 wrong_cross_entropy("softmax_of_axis_1", OTHER_AXIS, p=lambda g: softmax(g.logits, axis=1))
 wrong_cross_entropy("softmax_of_positions", OTHER_AXIS, p=lambda g: softmax(g.logits, axis=-2))
 wrong_cross_entropy("softmax_of_everything", "The softmax runs over all numbers at once. Each position has shares of "
@@ -600,18 +642,18 @@ wrong_cross_entropy("best_word_for_p", "You take the best word for all that was 
 wrong_cross_entropy("best_word_for_truth", "You take the model's best word for the right one. The right word is in "
                     "`targets`.", right=lambda g: one_hot(g.logits, g.logits.argmax(axis=-1)))
 
-wrong_cross_entropy("not_divided", "The gradient belongs to the *sum* of the surprises. The loss is their mean: "
-                    "divide by the number of labels that count.", n=lambda g: 1)
-wrong_cross_entropy("divided_by_all_labels", PADDING_BELOW, n=lambda g: g.targets.size)
-wrong_cross_entropy("divided_by_rows", "You divide by the number of rows, B. " + SMALLER_N,
-                    n=lambda g: len(g.targets))
+wrong_early("not_divided", "The gradient belongs to the *sum* of the surprises. The loss is their mean: "
+            "divide by the number of labels that count.", n=lambda g: 1)
+wrong_padding("divided_by_all_labels", PADDING_BELOW, n=lambda g: g.targets.size)
+wrong_early("divided_by_rows", "You divide by the number of rows, B. " + SMALLER_N,
+            n=lambda g: len(g.targets))
 wrong_cross_entropy("divided_by_positions", "You divide by the number of positions in a row, T. " + SMALLER_N,
                     n=lambda g: g.targets.shape[-1])
-wrong_cross_entropy("divided_by_all_numbers", "You divide by the number of all logits. " + SMALLER_N,
-                    n=lambda g: g.logits.size)
+wrong_early("divided_by_all_numbers", "You divide by the number of all logits. " + SMALLER_N,
+            n=lambda g: g.logits.size)
 wrong_cross_entropy("divided_by_words_too", "You divide by n_vocab as well. " + SMALLER_N,
                     n=lambda g: int(np.count_nonzero(g.counts)) * g.n_vocab)
-wrong_cross_entropy("divided_by_words", "You divide by n_vocab. " + SMALLER_N, n=lambda g: g.n_vocab)
+wrong_early("divided_by_words", "You divide by n_vocab. " + SMALLER_N, n=lambda g: g.n_vocab)
 wrong_cross_entropy("divided_twice", "You divide twice by the number of labels. Once.",
                     n=lambda g: int(np.count_nonzero(g.counts)) ** 2)
 wrong_cross_entropy("divided_row_by_row", "Each row is divided by its own number of words. The loss is one mean over "
@@ -622,8 +664,8 @@ wrong_cross_entropy("divided_by_padding", "You divide by the number of positions
 wrong_cross_entropy("multiplied", "You multiply by the number of labels. The loss is a mean: divide.",
                     result=lambda g: g.kept * (g.dy * g.n))
 
-wrong_cross_entropy("padding_not_zeroed", PADDING_STAYS, kept=lambda g: g.d)
-wrong_cross_entropy("nothing_ignored", EVERY_LABEL, counts=lambda g: np.ones(g.targets.shape, bool))
+wrong_padding("padding_not_zeroed", PADDING_STAYS, kept=lambda g: g.d)
+wrong_padding("nothing_ignored", EVERY_LABEL, **NO_PADDING)
 wrong_cross_entropy("padding_of_p_only", "Where the label is `ignore_id`, p is 0 and the truth is still subtracted. "
                     "Put the whole difference to 0.", d=lambda g: g.p * g.counts[..., None] - g.truth,
                     kept=lambda g: g.d)
@@ -633,9 +675,9 @@ wrong_cross_entropy("padding_turned", "Only the padding has a gradient: the comp
                     "`ignore_id` counts.", kept=lambda g: g.d * (g.targets == g.ignore_id)[..., None])
 wrong_cross_entropy("padding_turned_and_counted", "Only the padding counts: the comparison is turned around. What is "
                     "*not* `ignore_id` counts.", counts=lambda g: g.targets == g.ignore_id)
-wrong_cross_entropy("if_ignore_id", "`if ignore_id` is false for the id 0, which is padding's. Ask `ignore_id is not "
-                    "None`, or compare without asking: `targets != ignore_id` is true everywhere for None.",
-                    counts=lambda g: g.targets != (g.ignore_id or None))
+wrong_padding("if_ignore_id", "`if ignore_id` is false for the id 0, which is padding's. Ask `ignore_id is not "
+              "None`, or compare without asking: `targets != ignore_id` is true everywhere for None.",
+              counts=lambda g: g.targets != (g.ignore_id or None))
 wrong_cross_entropy("always_padding", "The id 0 is left out whatever `ignore_id` says. None means that every position "
                     "counts.", counts=lambda g: g.targets != 0)
 wrong_cross_entropy("padding_for_none", "Where `ignore_id` is None you leave out the id 0. None means that every "
@@ -646,14 +688,14 @@ wrong_cross_entropy("not_none", "You count no position where `ignore_id` is None
 wrong_cross_entropy("word_ignored", A_WORD, kept=lambda g: g.d * (np.arange(g.n_vocab) != g.ignore_id))
 wrong_cross_entropy("word_ignored_in_p", A_WORD, p=lambda g: softmax(g.logits) * (np.arange(g.n_vocab) != g.ignore_id))
 wrong_cross_entropy("counts_unlined", AXIS_FOR_WORDS, kept=lambda g: g.d * g.counts)
-wrong_cross_entropy("padding_left_out", "Positions that do not count are left out of the result. It has the shape of "
-                    "logits: there they are 0.", kept=lambda g: g.d[g.counts])
+wrong_padding("padding_left_out", "Positions that do not count are left out of the result. It has the shape of "
+              "logits: there they are 0.", kept=lambda g: g.d[g.counts])
 wrong_cross_entropy("if_with_an_array", "`if`, `not` and `and` take one truth value, not an array of them. `targets != "
                     "ignore_id` is an array: multiply by it, or use it as an index.",
                     counts=lambda g: not g.targets == g.ignore_id)
 
-wrong_cross_entropy("dy_ignored", "dy is missing. It is how much the loss counts in what comes after: multiply by it.",
-                    result=lambda g: g.kept / g.n)
+wrong_cross_entropy("dy_ignored", DY, **NO_DY)
+wrong_cross_entropy("dy_ignored_unsmoothed", DY, **NO_DY, **NO_SMOOTHING)
 wrong_cross_entropy("divided_by_dy", "You divide by dy. Slopes multiply.", result=lambda g: g.kept / (g.dy * g.n))
 wrong_cross_entropy("dy_added", "You add dy. Slopes in a row multiply.", result=lambda g: g.kept / g.n + g.dy)
 wrong_cross_entropy("loss_for_dy", "You multiply by the loss. The gradient that arrives at it is dy; how large the "
@@ -664,7 +706,7 @@ wrong_cross_entropy("dy_as_a_stack", "dy is one number, the gradient of the loss
                     result=lambda g: g.kept * g.dy[..., None] / g.n)
 
 wrong_cross_entropy("no_smoothing", "`label_smoothing` is not used. With it, the truth is 1 - s at the right word, and "
-                    "s divided by n_vocab is added at every word.", truth=lambda g: g.right)
+                    "s divided by n_vocab is added at every word.", **NO_SMOOTHING)
 wrong_cross_entropy("always_smoothed", "You smooth by 0.1 whatever the caller says. Use the argument, which is 0.0 by "
                     "default.", truth=lambda g: 0.9 * g.right + 0.1 / g.n_vocab)
 wrong_cross_entropy("smoothing_added", "The truth adds up to more than 1. The right word gives what is spread: 1 - s.",
@@ -817,17 +859,17 @@ def layer_norm_gradient_inputs():
              np.array([1.0, 2.0, -1.0])),
         case("four rows of five", "T", normal(4, 5, seed=61), normal(4, 5, seed=62, around=2), normal(5, seed=63)),
         case("a batch; B=2, T=4, D=3", "B T", normal(2, 4, 3, seed=64), normal(2, 4, 3, seed=65), normal(3, seed=66)),
-        case("all sizes equal", "B T", normal(3, 3, 3, seed=67), normal(3, 3, 3, seed=68), normal(3, seed=69)),
+        case("all sizes equal", "T", normal(3, 3, seed=67), normal(3, 3, seed=68), normal(3, seed=69)),
         case("one row, dy of shape (D,)", "", normal(4, seed=70), normal(4, seed=71), normal(4, seed=72)),
         case("two leading axes", "B H T", normal(2, 3, 2, 5, seed=73), normal(2, 3, 2, 5, seed=74, scale=3),
              normal(5, seed=75)),
         case("small numbers and a constant row, where ε counts", "T", normal(3, 4, seed=76), small, normal(4, seed=77)),
-        case("float32, transposed views", "B T", normal(4, 3, 2, seed=78, dtype=np.float32).T,
-             turned(normal(2, 4, 3, seed=79, dtype=np.float32)), normal(4, seed=80, dtype=np.float32)),
+        case("float32, transposed views", "T", normal(4, 3, seed=78, dtype=np.float32).T,
+             normal(4, 3, seed=79, dtype=np.float32).T, normal(4, seed=80, dtype=np.float32)),
     ]
 
 
-LAYER_NORM_GRADIENT = exercise(layer_norm_gradient, layer_norm_gradient_inputs)
+LAYER_NORM_GRADIENT = Exercise(layer_norm_gradient, layer_norm_gradient_inputs, call=leaks_alike(layer_norm_gradient))
 
 
 def mean_last(x):
@@ -897,6 +939,8 @@ wrong_norm("means_of_positions", EACH_ROW, mean=lambda g: g.d.mean(axis=-2, keep
 wrong_norm("means_of_axis_1", EACH_ROW, mean=lambda g: g.d.mean(axis=1, keepdims=True),
            along=lambda g: np.mean(g.d * g.x_hat, axis=1, keepdims=True))
 wrong_norm("means_of_everything", OWN_MEANS, mean=lambda g: g.d.mean(), along=lambda g: np.mean(g.d * g.x_hat))
+wrong_norm("no_axis_at_all", OWN_MEANS, mean=lambda g: g.d.mean(), along=lambda g: np.mean(g.d * g.x_hat),
+           d_gamma=lambda g: np.sum(g.dy * g.x_hat), d_beta=lambda g: np.sum(g.dy))
 wrong_norm("mean_of_everything", OWN_MEANS, mean=lambda g: g.d.mean())
 wrong_norm("along_of_everything", OWN_MEANS, along=lambda g: np.mean(g.d * g.x_hat))
 wrong_norm("axis_lost", KEEP_THE_ROWS, mean=lambda g: g.d.mean(axis=-1),
@@ -1144,7 +1188,7 @@ def embed_gradient_inputs():
     ]
 
 
-EMBED_GRADIENT = exercise(embed_gradient, embed_gradient_inputs)
+EMBED_GRADIENT = Exercise(embed_gradient, embed_gradient_inputs, call=leaks_alike(embed_gradient))
 wrong_embed = mistakes_in_steps(
     EMBED_GRADIENT, lambda dy, y, ids, table: SimpleNamespace(dy=dy, y=y, ids=ids, table=table), {
         "flat": lambda g: np.ravel(g.ids),
@@ -1168,6 +1212,7 @@ def put(array, place, values):
 
 ADDED_ONCE = ("A row that was picked several times got one part only: the last one overwrites the others, with `=` and "
               "with `d_table[ids] += dy`. Equal ids add up: `np.add.at` adds every time.")
+TWO_RESULTS = "Two results are asked for, one for each argument of `embed`: `(None, d_table)`."
 IDS_HAVE_NONE = "ids are no numbers to be moved, and have no gradient. Return None for them: `(None, d_table)`."
 ONE_AXIS = ("Right for one sequence. ids may have any shape: `np.ravel(ids)`, with dy in as many rows, makes one of "
             "all of them.")
@@ -1295,10 +1340,10 @@ wrong_embed("rows_unsorted", UNSORTED, d_table=by_reduceat(np.argsort, unsorted)
 wrong_embed("ids_unsorted", UNSORTED, d_table=by_reduceat(unsorted, np.argsort))
 wrong_embed("both_unsorted", UNSORTED, d_table=by_reduceat(unsorted, unsorted))
 
-wrong_embed("only_d_table", "Two results are asked for, one for each argument of `embed`: `(None, d_table)`.",
+wrong_embed("only_d_table", TWO_RESULTS, result=lambda g: g.d_table)
+wrong_embed("only_d_table_added_once", TWO_RESULTS, d_table=lambda g: gathered_once(g.table, g.flat, g.rows),
             result=lambda g: g.d_table)
-wrong_embed("in_a_tuple_of_one", "Two results are asked for, one for each argument of `embed`: `(None, d_table)`.",
-            result=lambda g: (g.d_table,))
+wrong_embed("in_a_tuple_of_one", TWO_RESULTS, result=lambda g: (g.d_table,))
 wrong_embed("exchanged", "The two results have changed places. `embed` takes ids first, then the table: `(None, "
             "d_table)`.", result=lambda g: (g.d_table, None))
 wrong_embed("nothing_returned", "Nothing comes back. The function ends with `return None, d_table`.",
@@ -1306,7 +1351,10 @@ wrong_embed("nothing_returned", "Nothing comes back. The function ends with `ret
 for name, d_ids in (("zeros", lambda g: np.zeros_like(g.ids)), ("zeros_of_float64", lambda g: np.zeros(g.ids.shape)),
                     ("zeros_like_dy", lambda g: np.zeros_like(g.dy)), ("0", lambda g: 0), ("ids", lambda g: g.ids),
                     ("dy", lambda g: g.dy), ("sum", lambda g: g.dy.sum(axis=-1)), ("d_table", lambda g: g.d_table)):
-    wrong_embed(f"{name}_for_ids", IDS_HAVE_NONE, result=lambda g, d_ids=d_ids: (d_ids(g), g.d_table))
+    result = functools.partial(lambda g, d_ids: (d_ids(g), g.d_table), d_ids=d_ids)
+    wrong_embed(f"{name}_for_ids", IDS_HAVE_NONE, result=result)
+    wrong_embed(f"{name}_for_ids_and_added_once", IDS_HAVE_NONE, result=result,
+                d_table=lambda g: gathered_once(g.table, g.flat, g.rows))
 wrong_embed("three_results", "That is one too many: ids and table, `(None, d_table)`.",
             result=lambda g: (None, None, g.d_table))
 
@@ -1324,6 +1372,15 @@ def along_one_sequence_by_number(dy, y, ids, table):
     d_table = np.zeros_like(table)
     for i in range(len(ids)):
         d_table[ids[i]] += dy[i]
+    return None, d_table
+
+
+@EMBED_GRADIENT.mistake("`dy[i]`, with an id for i, is the row of dy at *place* i. Go through the places: the first "
+                        "row of dy belongs to the first id.")
+def ids_for_places(dy, y, ids, table):
+    d_table = np.zeros_like(table)
+    for i in ids:
+        d_table[i] += dy[i]
     return None, d_table
 
 

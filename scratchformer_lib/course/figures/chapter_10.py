@@ -7,6 +7,7 @@ from textwrap import fill
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from . import (
     ACCENT,
@@ -26,6 +27,7 @@ from . import (
     letters,
     place,
     plain,
+    room,
     shade,
     show,
     sketch,
@@ -50,7 +52,7 @@ def valley_picture(paths):
     (left, right), high = np.clip([reach[:, 0].min(), reach[:, 0].max()], -12, 12) * 1.1, np.abs(reach[:, 1]).max()
     low, high = -min(1.15 * high, 3), min(1.15 * high, 3)
     x, y = np.linspace(left, right, 200), np.linspace(low, high, 100)
-    fig = Figure(figsize=(7, 0.65 + 1.25 * n))
+    fig = Figure(figsize=(7, 0.55 + 1.25 * n))
     for i, (name, path) in enumerate(paths.items()):
         axes = place(fig, 0.55, 0.1 + 1.25 * i, 5.2, 1.12)
         levels = [level for level in (0, 0.5, 3, 10, 25, 50, 90, 150, 250) if level < 300]
@@ -100,7 +102,8 @@ def lines_picture(lines, x, y, smooth=1):
     axes.set(xlim=(1, max(longest, 2)), ylabel=y)
     axes.set_xlabel(f"{x}; thick: the mean of the last {smooth}" if smooth > 1 else x)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    axes.set_xticks([1, *(tick for tick in axes.get_xticks() if 0.1 * longest < tick <= longest)])
+    ticks = MaxNLocator(8, integer=True).tick_values(1, longest)
+    axes.set_xticks([1, *(tick for tick in ticks if 0.1 * longest < tick <= longest)])
     axes.locator_params(axis="y", nbins=5)
     axes.grid(True, axis="y")
     end_labels(axes, ends, gap=0.36 if any("\n" in name for name in names.values()) else 0.19)
@@ -114,10 +117,11 @@ def running_mean(values, n):
 
 
 def _course(values, smooth):
-    if not np.isfinite(values).any():
-        return "no finite number"
     values = running_mean(values, smooth)
-    return f"from {values[0]:.3g} to {values[-1]:.3g}, between {np.nanmin(values):.3g} and {np.nanmax(values):.3g}"
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return "no finite number"
+    return f"from {values[0]:.3g} to {values[-1]:.3g}, between {values.min():.3g} and {values.max():.3g}"
 
 
 @styled()
@@ -129,14 +133,14 @@ def looks_picture(maps):
     n = len(maps)
     longest = max(letters(word) for _, _, target in maps.values() for word in target)
     cell = min((6.6 / n - longest - 0.2) / max(len(source) for _, source, _ in maps.values()), 0.32)
-    tallest = max(len(target) for _, _, target in maps.values())
-    fig = Figure(figsize=(7, 1.15 + cell * tallest))
+    above = 0.4 + max(room(source, cell) for _, source, _ in maps.values())
+    fig = Figure(figsize=(7, above + cell * max(len(target) for _, _, target in maps.values()) + 0.42))
     for i, (title, (weights, source, target)) in enumerate(maps.items()):
         left, height, width = 0.45 + 6.6 / n * i + longest, cell * len(target), cell * len(source)
-        axes = place(fig, left, 0.7, width, height)
+        axes = place(fig, left, above, width, height)
         word_map(axes, weights, target, source, (cell, cell))
         _name_sides(axes)
-        axes.set_title(title, pad=8, weight="bold")
+        axes.text(0, 1 + (above - 0.3) / height, title, transform=axes.transAxes, fontsize=11, weight="bold")
         if i == 0:
             axes.set_ylabel("about to be written", color=shade(TARGET))
         axes.text(0.5, -0.12 / height, "the source", transform=axes.transAxes, color=shade(SOURCE), ha="center",
@@ -196,7 +200,8 @@ def scrub_widget(seen_at, steps):
 def _map(axes, weights, source, wanted):
     """The map on the left of a sketch, and on the right how to read it."""
     names, top = min(max(map(letters, wanted)), 1.0), 0.95
-    left, width, height = 0.6 + names, min(0.4, 3.4 / len(source)), min(0.26, 2.4 / len(wanted))
+    left, width = 0.6 + names, min(max(0.4, *(letters(word) + 0.08 for word in source)), 3.4 / len(source))
+    height = min(0.35, 2.4 / len(wanted))
     x, y = left + width * np.arange(len(source) + 1), top + height * np.arange(len(wanted) + 1)
     axes.pcolormesh(x, y, weights, cmap=SHARES, vmin=0, vmax=1, edgecolors=FAINT, linewidth=1)
     middle = (y[0] + y[-1]) / 2
