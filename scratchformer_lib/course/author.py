@@ -626,7 +626,8 @@ def execute(made, root, ticked=lambda n: None, folder="solutions"):
 
     title = made.metadata.scratchformer["chapter"]
     with tempfile.TemporaryDirectory() as scratch:
-        environment = {**os.environ, "SCRATCHFORMER_MY_CODE": str(Path(scratch) / "my_code"),
+        environment = {"OPENBLAS_NUM_THREADS": "1",         # what is shown does not depend on the number of cores
+                       **os.environ, "SCRATCHFORMER_MY_CODE": str(Path(scratch) / "my_code"),
                        "PYTHONPATH": str(root), "IPYTHONDIR": scratch, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         client = NotebookClient(made, timeout=60, kernel_name="python3", record_timing=False, coalesce_streams=True,
                                 extra_arguments=["--IPKernelApp.log_level=40"],
