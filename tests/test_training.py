@@ -84,6 +84,10 @@ def validate(params):
     return loss(params, *draw(np.random.default_rng(99)))
 
 
+def rising(params):
+    return -validate(params)
+
+
 def trained(n_steps=12, seed=0, **options):
     options = {"loss": loss, "params": start(), "draw": draw, "every": 4, "rate": 0.1} | options
     return fit(n_steps=n_steps, rng=np.random.default_rng(seed), **options)
@@ -256,9 +260,6 @@ def test_a_training_is_its_steps_one_after_the_other():
 
 def test_what_happened_is_told_step_by_step():
     told, batches = [], []
-
-    def rising(params):
-        return -validate(params)
     run = trained(10, validate=rising, on_step=told.append, rate=lambda step: 0.1 / step,
                   draw=lambda rng: batches.append(draw(rng)) or batches[-1])
     assert [step.step for step in told] == [*range(1, 11)] and {step.n_steps for step in told} == {10}
@@ -380,11 +381,26 @@ def test_shares_are_worked_on_at_the_same_time(workers):
     def differentiate(params, x, labels, rng):
         meeting.wait()
         shapes.append(len(x))
-        rngs.append(rng.random())
+        rngs.append(rng)
         return np.float64(1), params
     x, labels = np.ones((7, 3)), np.ones((7, 3), int)
     shared_out(differentiate, workers, n_labels)({"W": np.ones(2)}, x, labels, rng=np.random.default_rng(0))
-    assert sum(shapes) == 7 and max(shapes) - min(shapes) <= 1 and len(shapes) == workers == len({*rngs})
+    assert sum(shapes) == 7 and max(shapes) - min(shapes) <= 1 and len(shapes) == workers
+    assert len({*map(id, rngs)}) == workers == len({rng.random() for rng in rngs}), "each has an rng of its own"
+
+
+def test_each_share_has_one_thread_of_blas_and_afterwards_all_is_as_before():
+    threadpoolctl, seen = pytest.importorskip("threadpoolctl"), []
+
+    def n_threads():
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+    def differentiate(params, x, labels, rng):
+        seen.extend(n_threads())
+        return np.float64(1), params
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        shared_out(differentiate, 2, n_labels)({"W": np.ones(2)}, np.ones((4, 3)), np.ones((4, 3), int))
+        assert {*seen} <= {1} and {*n_threads()} <= {2} and len(seen) == 2 * len(n_threads())
 
 
 def test_with_workers_too_all_randomness_comes_from_the_rng():
@@ -550,6 +566,13 @@ def test_all_that_it_takes_to_go_on_is_in_the_file(tmp_path, kind):
     assert same(run, whole) and run.losses[:6] == whole.losses[:6]
 
 
+def test_the_best_so_far_is_in_the_file_too(tmp_path):
+    whole = trained(validate=rising)
+    trained(9, validate=rising, checkpoint=tmp_path / "a")
+    run = resumed(tmp_path / "a", validate=rising)
+    assert same_trees(run.params, whole.params) and min(whole.validations, key=whole.validations.get) == 4
+
+
 def test_float32_comes_back_as_float32(tmp_path):
     options = {"params": start(np.float32), "validate": validate}
     trained(6, **options, checkpoint=tmp_path / "a")
@@ -601,29 +624,28 @@ def checkpoint(tmp_path_factory):
     return path.read_bytes()
 
 
-def rewritten(content, change):
+def rewritten(content, change, kind="checkpoint"):
     """A checkpoint of which something else has been made."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.npz")
         path.write_bytes(content)
         about, arrays = load_model(path, "checkpoint")
         change(about, arrays)
-        save_model(path, "checkpoint", about, arrays)
+        save_model(path, kind, about, arrays)
         return path.read_bytes()
 
 
-def model_file(content, kind="Transformer", version=files.FORMAT):
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "FORMAT", version)
-        save_model(Path(folder, "a"), kind, {}, start())
-        return Path(folder, "a").read_bytes()
+def of_a_newer_version(content):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "FORMAT", files.FORMAT + 1)
+        return rewritten(content, lambda about, arrays: None)
 
 
 DAMAGES = {
     "empty": lambda content: b"", "text": lambda content: b"These are my notes.\n",
     **{f"cut-at-{share}": lambda content, share=share: content[:int(share * len(content))]
        for share in (0.01, 0.1, 0.5, 0.9999)},
-    "model": model_file, "newer": lambda content: model_file(content, "checkpoint", files.FORMAT + 1),
+    "newer": of_a_newer_version, "model": lambda content: rewritten(content, lambda about, arrays: None, "Transformer"),
     **{f"without-{name}": lambda content, name=name: rewritten(content, lambda about, arrays: about.pop(name))
        for name in ("step", "rng", "optimizer", "validations")},
     **{f"without-{name}": lambda content, name=name: rewritten(content, lambda about, arrays: arrays.pop(name))
@@ -650,7 +672,8 @@ def test_a_file_that_is_damaged_or_something_else_is_refused_by_name_and_left_al
     ({"optimizer": SGD()}, "its optimizer is AdamW"), ({"optimizer": AdamW((0.9, 0.99))}, "its optimizer is AdamW"),
     ({"params": start() | {"more": np.ones(3)}}, "more"), ({"params": {"hidden": start()["hidden"]}}, "output/W"),
     ({"params": start() | {"output": {"W": np.ones((8, 7))}}}, "output/W must have shape (8, 7)"),
-    ({"rng": np.random.Generator(np.random.MT19937(0))}, "its random numbers are from PCG64")], ids=str)
+    ({"rng": np.random.Generator(np.random.MT19937(0))}, "its random numbers are from PCG64")],
+    ids=["sgd", "betas", "more", "fewer", "other-shape", "other-rng"])
 def test_the_checkpoint_of_another_training_is_refused(tmp_path, checkpoint, options, words):
     path = tmp_path / "of_mine.npz"
     path.write_bytes(checkpoint)
@@ -739,7 +762,7 @@ def test_only_the_given_numbers_are_drawn(numbers):
 def test_only_whole_rows_are_exact(monkeypatch):
     tgt = np.array([[START, 5, 6, END, PAD]] * 8)
     written = np.array([[5, 6, END, PAD], [5, 6, END, 7], [5, 7, END, PAD], [5, END, PAD, PAD], [5, 6, 6, END],
-                        [END, PAD, PAD, PAD], [6, 5, END, PAD], [5, 6, 6, 6]])      # the second: after its end
+                        [5, 6, PAD, END], [5, PAD, END, PAD], [6, 5, END, PAD]])    # the second: after its end
     calls = []
 
     def model(params, config, src, tgt):

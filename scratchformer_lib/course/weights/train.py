@@ -61,7 +61,7 @@ def writer():
                     causal_mask(inputs.shape[1]), pre_norm=True)
         return cross_entropy(linear(x, params["table"].T), labels, Vocabulary.pad_id)
 
-    params = trained(loss, params, lambda rng: (inputs, labels), 400, 0)
+    params = trained(loss, params, lambda rng: (inputs, labels), 1000, 0)
     return {"words": vocabulary.words, "n_heads": n_heads}, params
 
 
