@@ -49,8 +49,8 @@ def attention_forward(q, k, v, mask=None):
     np.exp(w, out=w)
     total = np.ones(w.shape[-2], w.dtype) @ w
     w /= np.maximum(total, np.finfo(w.dtype).tiny)[..., None, :]        # nothing to look at: zeros
-    weights = np.swapaxes(w, -1, -2)
-    y = np.empty_like(q, shape=(*np.broadcast_shapes(w.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]))
+    weights, axes = np.swapaxes(w, -1, -2), np.broadcast_shapes(w.shape[:-2], v.shape[:-2])
+    y = np.empty_like(q, np.result_type(w, v), shape=(*axes, q.shape[-2], v.shape[-1]))
     np.matmul(weights, v, out=y)                        # laid out as q is: merge_heads will copy nothing
 
     def way_back(dy, d_weights=None, out=(None, None, None)):

@@ -11,7 +11,7 @@ import numpy as np
 from .autograd import differentiable, value_and_grad
 from .embeddings import Vocabulary
 from .softmax import log_softmax, softmax
-from .support.arguments import check_at_least_0, check_count, check_ids, check_targets
+from .support.arguments import check_count, check_ids, check_targets
 from .support.checkpoints import load_checkpoint, save_checkpoint
 from .support.number_words import in_english, in_german
 from .support.trees import flat, nested
@@ -233,12 +233,13 @@ def noam(step, d_model, warmup):
 def warmup_cosine(step, peak, warmup, n_steps, lowest=0.0):
     """Up in a straight line to the peak, then down along half a wave of a cosine.
 
-    step: 1 for the first. warmup: the step of the peak. n_steps: the last step, at which the rate is `lowest`.
+    step: 1 for the first. warmup: the step of the peak. n_steps: the last step; there and after it, it is `lowest`.
     Returns a float. Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
     """
     if step <= warmup:
         return peak * step / warmup
-    return lowest + (peak - lowest) * (1 + math.cos(math.pi * (step - warmup) / (n_steps - warmup))) / 2
+    done = min(1.0, (step - warmup) / (n_steps - warmup)) if n_steps > warmup else 1.0
+    return lowest + (peak - lowest) * (1 + math.cos(math.pi * done)) / 2
 
 
 def clip_by_norm(gradients, max_norm):
@@ -325,7 +326,8 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     check_count("n_steps", n_steps)
     check_count("every", every)
     check_count("workers", workers)
-    check_at_least_0("max_norm", max_norm)
+    if not max_norm > 0:
+        raise ValueError(f"max_norm must be above 0; got {max_norm!r}")
     optimizer = AdamW() if optimizer is None else optimizer
     losses, stopped = [], ""
     now = Place(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
@@ -349,19 +351,17 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     try:
         while now.step < n_steps:
             step, batch = now.step + 1, draw(rng)
-            rate_now = rate(step) if callable(rate) else rate
+            rate_now = float(rate(step) if callable(rate) else rate)
             value, params, state = training_step(differentiate, now.params, now.state, batch, optimizer, rate_now,
-                                                 max_norm, rng)
+                                                 float(max_norm), rng)
             del losses[now.step:]
             losses.append(float(value))
-            best, validations = params, now.validations
+            best, validations = now.best if now.validations else params, now.validations
             due = step % every == 0 or step == n_steps
-            if validate is not None:
-                best = now.best
-                if due:
-                    validations = validations | {step: float(validate(params))}
-                    if validations[step] <= min(validations.values()):
-                        best = params
+            if validate is not None and due:
+                lowest = min((x for x in validations.values() if not math.isnan(x)), default=math.inf)
+                validations = validations | {step: float(validate(params))}
+                best = params if validations[step] <= lowest else best
             now = Place(step, params, state, best, validations, rng.bit_generator.state)
             if on_step is not None:
                 last = validations[max(validations)] if validations else None

@@ -1144,7 +1144,7 @@ class differentiable:
         names = list(self.signature.parameters)[len(args):]
         if any(map(holds, [*args, *options.values()])):
             refuse(f"a list or dict of arrays that {self.__name__} is given", "give it arrays, each as an argument")
-        outputs, rule = self.forward(*map(plain, args), **{name: plain(x) for name, x in options.items()})
+        outputs, rule = self.forward(*told_apart(args), **{name: plain(x) for name, x in options.items()})
         inputs = [*args, *(options.get(name) for name in names)]
         if isinstance(outputs, tuple):
             return tuple(tape.write(self.__name__, rule, inputs, outputs))
@@ -1172,3 +1172,12 @@ class differentiable:
         """
         self.forward = forward
         return forward
+
+
+def told_apart(args):
+    """The plain arrays of the arguments; where two that are tracked apart are one array, two views of it, so that a
+    rule that asks whether `memory is x` does not take one for the other."""
+    def same(x, y):
+        return plain(x) is plain(y) and getattr(x, "slot", None) != getattr(y, "slot", None)
+
+    return [x.value[...] if isinstance(x, Tracked) and any(same(x, y) for y in args) else plain(x) for x in args]

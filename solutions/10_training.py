@@ -53,7 +53,7 @@ from scratchformer_lib.autograd import value_and_grad
 from scratchformer_lib.course import watch
 from scratchformer_lib.course.figures import chapter_10 as figures
 from scratchformer_lib.embeddings import Vocabulary
-from scratchformer_lib.support.arguments import check_at_least_0, check_count
+from scratchformer_lib.support.arguments import check_count
 from scratchformer_lib.support.checkpoints import load_checkpoint, save_checkpoint
 from scratchformer_lib.support.number_words import in_english, in_german
 from scratchformer_lib.support.trees import flat, nested
@@ -366,12 +366,13 @@ check(noam)
 def warmup_cosine(step, peak, warmup, n_steps, lowest=0.0):
     """Up in a straight line to the peak, then down along half a wave of a cosine.
 
-    step: 1 for the first. warmup: the step of the peak. n_steps: the last step, at which the rate is `lowest`.
+    step: 1 for the first. warmup: the step of the peak. n_steps: the last step; there and after it, it is `lowest`.
     Returns a float. Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
     """
     if step <= warmup:
         return peak * step / warmup
-    return lowest + (peak - lowest) * (1 + math.cos(math.pi * (step - warmup) / (n_steps - warmup))) / 2
+    done = min(1.0, (step - warmup) / (n_steps - warmup)) if n_steps > warmup else 1.0
+    return lowest + (peak - lowest) * (1 + math.cos(math.pi * done)) / 2
 
 # %%
 steps = range(1, 601)
@@ -557,7 +558,8 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     check_count("n_steps", n_steps)
     check_count("every", every)
     check_count("workers", workers)
-    check_at_least_0("max_norm", max_norm)
+    if not max_norm > 0:
+        raise ValueError(f"max_norm must be above 0; got {max_norm!r}")
     optimizer = AdamW() if optimizer is None else optimizer
     losses, stopped = [], ""
     now = Place(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
@@ -581,19 +583,17 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     try:
         while now.step < n_steps:
             step, batch = now.step + 1, draw(rng)
-            rate_now = rate(step) if callable(rate) else rate
+            rate_now = float(rate(step) if callable(rate) else rate)
             value, params, state = training_step(differentiate, now.params, now.state, batch, optimizer, rate_now,
-                                                 max_norm, rng)
+                                                 float(max_norm), rng)
             del losses[now.step:]
             losses.append(float(value))
-            best, validations = params, now.validations
+            best, validations = now.best if now.validations else params, now.validations
             due = step % every == 0 or step == n_steps
-            if validate is not None:
-                best = now.best
-                if due:
-                    validations = validations | {step: float(validate(params))}
-                    if validations[step] <= min(validations.values()):
-                        best = params
+            if validate is not None and due:
+                lowest = min((x for x in validations.values() if not math.isnan(x)), default=math.inf)
+                validations = validations | {step: float(validate(params))}
+                best = params if validations[step] <= lowest else best
             now = Place(step, params, state, best, validations, rng.bit_generator.state)
             if on_step is not None:
                 last = validations[max(validations)] if validations else None

@@ -5,6 +5,7 @@ import numpy as np
 
 from .files import load_model, save_model
 from .shapes import check_same_shapes
+from .trees import flat
 
 
 def save_checkpoint(path, place, losses, optimizer):
@@ -26,11 +27,14 @@ def load_checkpoint(path, start, optimizer):
         if about["rng"]["bit_generator"] != start.rng["bit_generator"]:
             raise ValueError(f"its random numbers are from {about['rng']['bit_generator']}; this training has "
                              f"{start.rng['bit_generator']}")
+        dtypes = [next(iter(flat(params).values())).dtype for params in (arrays["params"], start.params)]
+        if dtypes[0] != dtypes[1]:
+            raise ValueError(f"its params are {dtypes[0]}; those of this training are {dtypes[1]}")
         check_same_shapes(arrays["params"], start.params)
         check_same_shapes(arrays["best"], start.params)
         numbers = {name: int(arrays["state"].pop(name)) for name, x in start.state.items() if isinstance(x, int)}
-        for name, x in arrays["state"].items():
-            check_same_shapes(x, start.state[name])
+        for name in start.state.keys() - numbers.keys():
+            check_same_shapes(arrays["state"][name], start.state[name])
         place = replace(start, step=int(about["step"]), params=arrays["params"], best=arrays["best"],
                         state={**arrays["state"], **numbers}, rng=about["rng"],
                         validations={int(step): value for step, value in about["validations"].items()})

@@ -1,7 +1,6 @@
 """Files that are whole or not there: written under another name, then renamed; models as .npz, read without pickle."""
 import contextlib
 import json
-import operator
 import os
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def aside(path):
 
 def save_model(path, kind, config, params):
     """Write a model to a file: what it is, its config, a dict of plain values, and params, nested dicts of arrays."""
-    about = json.dumps({"format": FORMAT, "kind": kind, "config": config}, default=operator.index)  # of NumPy, too
+    about = json.dumps({"format": FORMAT, "kind": kind, "config": config}, default=lambda x: x.tolist())   # NumPy's
     with aside(path) as file:
         np.savez(file, about=np.array(about), **flat(params))
 

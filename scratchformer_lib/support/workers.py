@@ -20,6 +20,8 @@ def shared_out(differentiate, n_workers, n_labels):
     def run(params, *batch, rng=None):
         shares = [share for share in zip(*(np.array_split(x, n_workers) for x in batch), strict=True)
                   if n_labels(share)]
+        if not shares:
+            return differentiate(params, *batch, rng=rng)       # it says what is wrong
         rngs = [None if rng is None else np.random.default_rng(rng.integers(2**63)) for _ in shares]
         with one_blas_thread():
             started = [threads.submit(differentiate, params, *share, rng=rng)
