@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from .autograd import differentiable, unbroadcast
-from .softmax import softmax
+from .softmax import softmax, softmax_gradient
 from .support.arguments import check_attention, check_count, check_ids, check_masks, check_projections, check_sequence
 
 
@@ -59,8 +59,7 @@ def attention_forward(q, k, v, mask=None):
         dw = unbroadcast(v @ np.swapaxes(dy, -1, -2), w.shape)
         if d_weights is not None:
             dw += np.swapaxes(d_weights, -1, -2)
-        dw -= np.sum(dw * w, axis=-2, keepdims=True)
-        dw *= w
+        dw = softmax_gradient(dw, w, None, axis=-2)
         dq, dk, dv = out
         dq = np.matmul(np.swapaxes(dw, -1, -2), k, out=dq)
         dq *= scale

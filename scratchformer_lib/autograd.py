@@ -131,7 +131,7 @@ class Tape(list):
 def shaped(name, dx, shape, dtype):
     """What a rule gave for an argument, as its gradient has to be."""
     if dx is None:
-        refuse(f"one of the arguments of {name}", "its rule has no gradient for it")
+        refuse(f"one of the arguments of {name}", "its rule has no gradient for it, or gave too few gradients")
     dx = unbroadcast(dx, shape).astype(dtype, copy=False)
     if dx.shape != shape:
         raise ValueError(f"the rule of {name} must give a gradient of shape {shape}; got {dx.shape}")

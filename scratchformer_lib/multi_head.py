@@ -125,9 +125,9 @@ def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     sources = [(x, [W_Q, W_K, W_V])] if memory is x else [(x, [W_Q]), (memory, [W_K, W_V])]
     wide = [(z, np.concatenate(matrices, axis=1)) for z, matrices in sources]
 
-    def heads(arrays):
-        return [split_heads(part, n_heads) for y, (_, matrices) in zip(arrays, sources, strict=True)
-                for part in columns(y, matrices)]
+    def heads(arrays):                                  # views, so that their gradients can be written into one array
+        return [np.swapaxes(part.reshape(*part.shape[:-1], n_heads, -1), -2, -3)
+                for y, (_, matrices) in zip(arrays, sources, strict=True) for part in columns(y, matrices)]
 
     projected = [linear(z, W) for z, W in wide]
     (y, weights), attention_back = scaled_dot_product_attention.forward(*heads(projected), mask)

@@ -11,7 +11,7 @@ import numpy as np
 from .autograd import differentiable, value_and_grad
 from .embeddings import Vocabulary
 from .softmax import log_softmax, softmax
-from .support.arguments import check_count, check_ids, check_targets
+from .support.arguments import check_at_least_0, check_count, check_ids, check_rate, check_targets, check_tree
 from .support.checkpoints import load_checkpoint, save_checkpoint
 from .support.number_words import in_english, in_german
 from .support.trees import flat, nested
@@ -156,12 +156,15 @@ def exact_match(params, config, src, tgt):
 
 @dataclass(frozen=True)
 class SGD:
-    """Steps downhill, with momentum: each step is the gradient, and a part of the step before.
+    """Stochastic gradient descent with momentum: steps downhill along a sum of gradients in which old ones fade.
 
-    momentum: that part, at least 0, below 1.
+    momentum: that part, mu, at least 0, below 1: v = mu v + dx, and then x - rate v.
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
     """
     momentum: float = 0.0
+
+    def __post_init__(self):
+        check_rate("momentum", self.momentum)
 
     def start(self, params):
         """What it keeps in mind, at the beginning. params: nested dicts of arrays."""
@@ -206,6 +209,12 @@ class AdamW:
     betas: tuple = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.01
+
+    def __post_init__(self):
+        for beta in self.betas:
+            check_rate("each of betas", beta)
+        check_at_least_0("eps", self.eps)
+        check_at_least_0("weight_decay", self.weight_decay)
 
     def start(self, params):
         """What it keeps in mind, at the beginning. params: nested dicts of arrays."""
@@ -272,7 +281,7 @@ def training_step(differentiate, params, state, batch, optimizer, rate, max_norm
 @dataclass(frozen=True)
 class Step:
     """What `fit` tells `on_step`: after which step of how many, its loss, its rate, how many labels its batch had,
-    the last result of validate (None before the first), and the parameters."""
+    the result of validate after this step (mostly None), and the parameters."""
     step: int
     n_steps: int
     loss: float
@@ -304,12 +313,8 @@ class Place:
     rng: dict
 
 
-class Diverged(ArithmeticError):
-    """The loss or its gradient is not a number any more."""
-
-
 def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.0, validate=None, every=100,
-        on_step=None, checkpoint=None, workers=1, ignore_id=Vocabulary.pad_id):
+        on_step=None, checkpoint=None, about=None, workers=1, ignore_id=None):
     """Train: draw a batch, differentiate, clip, step; again and again.
 
     loss: a function of params, the arrays of a batch, and rng (for dropout), that returns a number: the mean over
@@ -319,7 +324,8 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     validate: a function of params that returns a number, the lower the better. It is called every `every` steps, and
     after the last. on_step: a function that gets a Step after every step.
     checkpoint: a file; it is written every `every` steps, and where there is one already, training goes on from it.
-    workers: how many threads share a batch. ignore_id: labels that do not count.
+    about: what is trained, such as a config; it is noted in the checkpoint, and a checkpoint of another is refused.
+    workers: how many threads share a batch. ignore_id: labels that do not count, as in the loss.
     Returns a Run; also where it is stopped by hand, or diverges: a warning says so then.
     Raises ValueError for a checkpoint that is damaged, or belongs to something else.
     """
@@ -328,33 +334,32 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     check_count("workers", workers)
     if not max_norm > 0:
         raise ValueError(f"max_norm must be above 0; got {max_norm!r}")
+    check_tree(params)
     optimizer = AdamW() if optimizer is None else optimizer
-    losses, stopped = [], ""
+    losses, stopped, settings = [], "", repr((about, optimizer, max_norm, workers, ignore_id))
     now = Place(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
+    if checkpoint is not None and not pathlib.Path(checkpoint).parent.is_dir():
+        raise ValueError(f"checkpoint must be a file in a folder that is there; got {checkpoint}")
     if checkpoint is not None and pathlib.Path(checkpoint).exists():
-        now, losses = load_checkpoint(checkpoint, now, repr(optimizer))
+        now, losses = load_checkpoint(checkpoint, now, settings)
         rng.bit_generator.state = now.rng
         warnings.warn(f"going on after step {now.step}, from {checkpoint}; to begin anew, delete it", stacklevel=2)
 
     def n_labels(batch):
         return int(np.count_nonzero(batch[-1] != ignore_id))
 
-    def finite(differentiate):
-        def run(*args, **options):
-            value, gradients = differentiate(*args, **options)
-            if not all(np.isfinite(x).all() for x in (value, *flat(gradients).values())):
-                raise Diverged(f"the loss is {float(value):.3g}, and not all of its gradient is finite")
-            return value, gradients
-        return run
-
-    differentiate = finite(shared_out(value_and_grad(loss), workers, n_labels))
+    differentiate = shared_out(value_and_grad(loss), workers, n_labels)
     try:
         while now.step < n_steps:
-            step, batch = now.step + 1, draw(rng)
+            step, batch = now.step + 1, tuple(map(np.asarray, draw(rng)))
             rate_now = float(rate(step) if callable(rate) else rate)
             value, params, state = training_step(differentiate, now.params, now.state, batch, optimizer, rate_now,
                                                  float(max_norm), rng)
-            del losses[now.step:]
+            if not all(np.isfinite(x).all() for x in (value, *flat(params).values())):
+                stopped = (f"at step {step} the loss is {float(value):.3g}, and what the step makes of the parameters "
+                           "is not finite. Try a lower rate, a longer warm-up, or a lower max_norm. What comes back is "
+                           "from before that step")
+                break
             losses.append(float(value))
             best, validations = now.best if now.validations else params, now.validations
             due = step % every == 0 or step == n_steps
@@ -364,17 +369,13 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
                 best = params if validations[step] <= lowest else best
             now = Place(step, params, state, best, validations, rng.bit_generator.state)
             if on_step is not None:
-                last = validations[max(validations)] if validations else None
-                on_step(Step(step, n_steps, losses[-1], rate_now, n_labels(batch), last, params))
+                on_step(Step(step, n_steps, losses[-1], rate_now, n_labels(batch), validations.get(step), params))
             if checkpoint is not None and due:
-                save_checkpoint(checkpoint, now, losses, repr(optimizer))
-    except Diverged as problem:
-        stopped = (f"at step {now.step + 1} {problem}. Try a lower rate, a longer warm-up, or a lower max_norm. "
-                   f"What comes back is from before that step")
+                save_checkpoint(checkpoint, now, losses, settings)
     except KeyboardInterrupt:
         stopped = f"stopped by hand after step {now.step}; what comes back is the best so far"
         if checkpoint is not None and now.step:
-            save_checkpoint(checkpoint, now, losses[:now.step], repr(optimizer))
+            save_checkpoint(checkpoint, now, losses[:now.step], settings)
     if stopped:
         warnings.warn(stopped, stacklevel=2)
     return Run(now.best, losses[:now.step], now.validations, stopped)

@@ -540,7 +540,7 @@ known = Vocabulary(about["words"])
 
 def trained_next_word(ids, W_O=trained["attention"]["W_O"]):
     """The weights of both heads (2, T, T), and after every word the shares for the next one (T, n_vocab)."""
-    x = 4 * embed(ids, trained["table"]) + positional_encoding(len(ids), 16)
+    x = 4 * embed(ids, trained["table"]) + positional_encoding(len(ids), 16)        # 4, the root of D: see chapter 06
     matrices = trained["attention"] | {"W_O": W_O}
     output, weights = multi_head_attention(x, x, **matrices, n_heads=2, mask=causal_mask(len(ids)))
     return weights, softmax(linear(x + output, **trained["output"]))
@@ -558,7 +558,7 @@ for sentence in sentences:
     nats += [-np.log(shares[i, row[i + 1]]) for i in range(len(row) - 1)]
 print(f"mean surprise {np.mean(nats):.3f} nats a word")
 contexts = [f"<START> {text}" for text in ("the cat sat on the", "the dog ran fast", "the dog", "the")]
-figures.heads_widget(trained_predict, contexts, known.words, ["head 0", "head 1"])
+figures.heads_widget(trained_predict, contexts, known.words, ["head 0", "head 1"], "from training")
 
 # %% [markdown]
 # It is as good as yours: 0.231 is the best possible. But its heads have no such jobs. Training gives no head a job;

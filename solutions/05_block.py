@@ -550,7 +550,7 @@ from scratchformer_lib.course.weights import load
 about, writer = load("writer")
 known = Vocabulary(about["words"])
 so_far = "<START> the cat sat on the"
-x = 4 * embed(known.encode(so_far), writer["table"]) + positional_encoding(6, 16)
+x = 4 * embed(known.encode(so_far), writer["table"]) + positional_encoding(6, 16)       # 4, the root of D: chapter 06
 trained_blocks = [writer["blocks"]["layer_1"], writer["blocks"]["layer_2"]]
 looking_back = functools.partial(transformer_block, mask=causal_mask(6))
 figures.stream_widget(looking_back, x, trained_blocks, about["n_heads"], so_far.split())

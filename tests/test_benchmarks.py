@@ -88,7 +88,7 @@ def test_variants_that_do_not_do_the_same_stop_it(monkeypatch):
             return self.losses
 
     right = Variant("right", [4.0, 3.0])
-    assert benchmark.check_losses("GPT", [right, Variant("nearly", [4.0, 3.0005])]) == pytest.approx(0.0005)
-    for losses in ([4.0, 3.002], [4.0, float("nan")]):
+    assert benchmark.check_losses("GPT", [right, Variant("nearly", [4.0, 3.000005])]) == pytest.approx(0.000005)
+    for losses in ([4.0, 3.00002], [4.0, float("nan")]):
         with pytest.raises(SystemExit, match="wrong"):
             benchmark.check_losses("GPT", [right, Variant("wrong", losses)])

@@ -17,7 +17,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
 def test_the_library_imports_numpy_the_standard_library_and_itself(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for attempt in (node for node in ast.walk(tree) if isinstance(node, ast.Try)):      # what it can do without
+        if [ast.unparse(handler.type) for handler in attempt.handlers] == ["ImportError"]:
+            attempt.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:

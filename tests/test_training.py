@@ -40,7 +40,6 @@ from scratchformer_lib.training import (
     copy_task,
     cross_entropy,
     exact_match,
-    fit,
     letters_task,
     noam,
     numbers_task,
@@ -51,6 +50,7 @@ from scratchformer_lib.training import (
 )
 from scratchformer_lib.transformer import TransformerConfig, init_transformer, transformer
 
+fit = functools.partial(training.fit, ignore_id=Vocabulary.pad_id)
 PAD, START, END = Vocabulary.pad_id, Vocabulary.start_id, Vocabulary.end_id
 RULE = np.random.default_rng(7).standard_normal((4, 5))
 few = settings(max_examples=25, deadline=None)
@@ -267,8 +267,7 @@ def test_what_happened_is_told_step_by_step():
     assert [step.rate for step in told] == [0.1 / step for step in range(1, 11)]
     assert [step.n_labels for step in told] == [np.count_nonzero(labels) for _, labels in batches]
     assert list(run.validations) == [4, 8, 10] and run.stopped == ""
-    last = [None] * 3 + [run.validations[4]] * 4 + [run.validations[8]] * 2 + [run.validations[10]]
-    assert [step.validation for step in told] == last
+    assert [step.validation for step in told] == [run.validations.get(step) for step in range(1, 11)]
     assert run.validations == {step: rising(told[step - 1].params) for step in (4, 8, 10)}
     assert run.validations[4] < run.validations[8]
     assert run.losses[0] == loss(start(), *batches[0], fresh_after_one_draw()) and len({*run.losses}) == 10
@@ -647,7 +646,7 @@ DAMAGES = {
        for share in (0.01, 0.1, 0.5, 0.9999)},
     "newer": of_a_newer_version, "model": lambda content: rewritten(content, lambda about, arrays: None, "Transformer"),
     **{f"without-{name}": lambda content, name=name: rewritten(content, lambda about, arrays: about.pop(name))
-       for name in ("step", "rng", "optimizer", "validations")},
+       for name in ("step", "rng", "settings", "validations")},
     **{f"without-{name}": lambda content, name=name: rewritten(content, lambda about, arrays: arrays.pop(name))
        for name in ("params", "best", "state", "losses")},
     **{f"{name}-of-another": lambda content, name=name: rewritten(content, lambda _, arrays: arrays[name].popitem())
@@ -669,7 +668,7 @@ def test_a_file_that_is_damaged_or_something_else_is_refused_by_name_and_left_al
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"optimizer": SGD()}, "its optimizer is AdamW"), ({"optimizer": AdamW((0.9, 0.99))}, "its optimizer is AdamW"),
+    ({"optimizer": SGD()}, "its settings are (None, AdamW("), ({"optimizer": AdamW((0.9, 0.99))}, "betas=(0.9, 0.99)"),
     ({"params": start() | {"more": np.ones(3)}}, "more"), ({"params": {"hidden": start()["hidden"]}}, "output/W"),
     ({"params": start() | {"output": {"W": np.ones((8, 7))}}}, "output/W must have shape (8, 7)"),
     ({"rng": np.random.Generator(np.random.MT19937(0))}, "its random numbers are from PCG64")],

@@ -176,7 +176,7 @@ def shortcuts(modules, answers):
     """The ways forward and back by hand that would go past an answer: {name of the definition}.
 
     `@f.fused` stands in for f, and for all that f calls, while gradients are wanted. Where f or one of those is the
-    learner's, theirs has to run; but where they wrote f's gradient as well, they know this way.
+    learner's, theirs has to run.
     """
     bodies, found = {}, {}
     for text in modules.values():
@@ -186,7 +186,7 @@ def shortcuts(modules, answers):
                 for decorator in statement.decorator_list:
                     if isinstance(decorator, ast.Attribute) and decorator.attr == "fused":
                         found[statement.name] = decorator.value.id
-    past, before = {name for name in answers if f"{name}_gradient" not in answers}, None
+    past, before = set(answers), None
     while past != before:
         before = set(past)
         past |= {f for f in found.values() if free_names(bodies[f]) & past}

@@ -292,8 +292,11 @@ class Project:
             parts = in_reading_order(parts)
             chapters = sorted({chapter for chapter, _ in parts}, key=lambda chapter: chapter.number)
             imports = [cell for chapter in chapters for cell in chapter.cells if cell.exported and cell.only_imports]
+            bodies = [cell.answered for _, cell in parts]
+            used = {name for body in bodies for name in free_names(body)}
+            others = [f"from scratchformer_lib.{self.owner[name]} import {name}" for name in used & self.owner.keys()]
             made[self.package / f"{module}.py"] = module_text(
-                module, [cell.answered for cell in [*imports, *(cell for _, cell in parts)]], chapters,
+                module, ["\n".join(others), *(cell.answered for cell in imports), *bodies], chapters,
                 lambda m, own=module: "" if m == own else f".{m}")
         for chapter in self.chapters:
             text = self.answers_text(chapter)
@@ -626,8 +629,8 @@ def execute(made, root, ticked=lambda n: None, folder="solutions"):
 
     title = made.metadata.scratchformer["chapter"]
     with tempfile.TemporaryDirectory() as scratch:
-        environment = {"OPENBLAS_NUM_THREADS": "1",         # what is shown does not depend on the number of cores
-                       **os.environ, "SCRATCHFORMER_MY_CODE": str(Path(scratch) / "my_code"),
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1",       # the same digits on any number of cores
+                       "SCRATCHFORMER_MY_CODE": str(Path(scratch) / "my_code"),
                        "PYTHONPATH": str(root), "IPYTHONDIR": scratch, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         client = NotebookClient(made, timeout=60, kernel_name="python3", record_timing=False, coalesce_streams=True,
                                 extra_arguments=["--IPKernelApp.log_level=40"],

@@ -70,12 +70,12 @@ def tracked_in(tree):
 def too_slow(answers, exercises):
     """{name: why} of the answers with which a step of training takes too long, the slowest first."""
     slow, own = {}, step_time({}, exercises)
-    while (together := step_time(all_but(answers, slow), exercises)) > TOO_SLOW * own:
-        times = {name: step_time(all_but(answers, [*slow, name]), exercises) for name in all_but(answers, slow)}
-        worst = min(times, key=times.get)
-        if together < 1.5 * times[worst]:
-            break                       # none of them by itself: the machine has other things to do
-        slow[worst] = f"With it, a step of training takes {together / times[worst]:.0f} times as long as without"
+    if step_time(answers, exercises) > TOO_SLOW * own:
+        alone = {name: step_time({name: answer}, exercises) / own for name, answer in answers.items()}
+        for name in sorted(alone, key=alone.get, reverse=True):
+            if step_time(all_but(answers, slow), exercises) <= TOO_SLOW * own:
+                break
+            slow[name] = f"With it, a step of training takes {alone[name]:.0f} times as long"
     return slow
 
 

@@ -33,7 +33,9 @@ class Bar:
             self.bar = tqdm(total=step.n_steps, initial=step.step, unit=" steps", disable=None)
         else:
             self.bar.update(step.step - self.last.step)
-        self.bar.set_postfix_str(", ".join(_numbers(step)), refresh=False)
+        if step.validation is not None or self.last is None:
+            self.validation = step.validation
+        self.bar.set_postfix_str(", ".join(_numbers(step.loss, self.validation)), refresh=False)
         self.last = step
         if step.step == step.n_steps:
             self.bar.close()
@@ -54,20 +56,20 @@ class Watch:
         if training != self.training or step.step <= self.steps[-1]:
             self.training, self.began, self.drawn, self.shown = training, now, -np.inf, None
             self.steps, self.losses, self.n_labels, self.validations = [], [], 0, {}
-            self.validation = step.validation if step.step > 1 else None        # where it goes on, one from before
         else:
             self.n_labels += step.n_labels      # not those of the first step, whose time is not known
         self.steps.append(step.step)
         self.losses.append(step.loss)
-        if step.validation != self.validation:          # it stays the same until fit validates again
-            self.validation = self.validations[step.step] = step.validation
+        if step.validation is not None:
+            self.validations[step.step] = step.validation
         if now - self.drawn >= EVERY or step.step == step.n_steps:
             self.show(step, now - self.began)
             self.drawn = time.perf_counter()
 
     def show(self, step, seconds):
         """Draw what is known into the display of this training. seconds: since its first step."""
-        over, numbers = step.step == step.n_steps, ", ".join(_numbers(step))
+        over, last = step.step == step.n_steps, next(reversed(self.validations.values()), None)
+        numbers = ", ".join(_numbers(step.loss, last))
         speed = f"{self.n_labels / seconds:,.0f} tokens/s" if self.n_labels and seconds else "? tokens/s"
         meter = {"n": step.step, "total": step.n_steps, "elapsed": seconds, "initial": self.steps[0]}
         times = tqdm.format_meter(**meter, bar_format="in {elapsed}" if over else "{elapsed} gone, {remaining} left")
@@ -101,9 +103,9 @@ class Watch:
         pale = {"color": tint(ACCENT, 0.4), "linewidth": 1}
         lines = [(f"loss {step.loss:.3g}", *_thinned(steps, losses, every), pale),
                  (f"mean of the last {n}: {means[-1]:.3g}", steps[::-every], means[::-every], {"color": ACCENT})]
-        if step.validation is not None:
+        if self.validations:
             look = {"color": INK, "linewidth": 1, "marker": "D", "markersize": 4}
-            lines.append((f"validation {step.validation:.3g}", validated, validations, look))
+            lines.append((f"validation {validations[-1]:.3g}", validated, validations, look))
         for left, (name, at, values, look) in zip((0.15, 1.9, 4.85), lines, strict=False):
             axes.plot(x(at), y(values), **look)
             axes.plot([left, left + 0.15, left + 0.3], [0.84] * 3, markevery=[1], **look)
@@ -112,9 +114,8 @@ class Watch:
         return fig
 
 
-def _numbers(step):
-    return [f"{name} {value:.3g}" for name, value in (("loss", step.loss), ("validation", step.validation))
-            if value is not None]
+def _numbers(loss, validation):
+    return [f"{name} {value:.3g}" for name, value in (("loss", loss), ("validation", validation)) if value is not None]
 
 
 def _scales(axes, first, last, values):

@@ -8,22 +8,22 @@ from .shapes import check_same_shapes
 from .trees import flat
 
 
-def save_checkpoint(path, place, losses, optimizer):
-    """Write a checkpoint. place: a Place of chapter 10. losses: a list. optimizer: how it describes itself."""
-    about = {"step": place.step, "rng": place.rng, "optimizer": optimizer, "validations": place.validations}
+def save_checkpoint(path, place, losses, settings):
+    """Write a checkpoint. place: a Place of chapter 10. losses: a list. settings: a text."""
+    about = {"step": place.step, "rng": place.rng, "settings": settings, "validations": place.validations}
     save_model(path, "checkpoint", about, {"params": place.params, "best": place.best, "state": place.state,
                                            "losses": np.array(losses)})
 
 
-def load_checkpoint(path, start, optimizer):
+def load_checkpoint(path, start, settings):
     """Read a checkpoint: (place, losses). start: where a training like it begins.
 
-    Raises ValueError where it is damaged, or of another model, optimizer or kind of random generator.
+    Raises ValueError where it is damaged, or of another model, other settings or another kind of random generator.
     """
     about, arrays = load_model(path, "checkpoint")
     try:
-        if about["optimizer"] != optimizer:
-            raise ValueError(f"its optimizer is {about['optimizer']}; this training has {optimizer}")
+        if about["settings"] != settings:
+            raise ValueError(f"its settings are {about['settings']}; this training has {settings}")
         if about["rng"]["bit_generator"] != start.rng["bit_generator"]:
             raise ValueError(f"its random numbers are from {about['rng']['bit_generator']}; this training has "
                              f"{start.rng['bit_generator']}")

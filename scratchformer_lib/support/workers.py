@@ -1,5 +1,6 @@
 """A batch shared out among threads, each with one BLAS thread: NumPy works outside of Python's lock."""
 import contextlib
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,10 +9,10 @@ from .trees import flat, nested
 
 
 def shared_out(differentiate, n_workers, n_labels):
-    """Make a function like `differentiate`, of shares of a batch in a thread each, put together again.
+    """Make a function that does what `differentiate` does, with n_workers threads, each on a share of the rows.
 
-    differentiate: a function of params, the arrays of a batch, and rng, that returns (loss, gradients): a mean over
-    labels. n_labels: a function of a batch that says how many there are in it; so much does its share weigh.
+    differentiate: a function of params, the arrays of a batch, (B, ...) each, and rng, that returns (loss, gradients)
+    of a mean over labels. n_labels: a function of a batch: how many labels count in it. So much does a share weigh.
     """
     if n_workers == 1:
         return differentiate
@@ -22,7 +23,8 @@ def shared_out(differentiate, n_workers, n_labels):
                   if n_labels(share)]
         if not shares:
             return differentiate(params, *batch, rng=rng)       # it says what is wrong
-        rngs = [None if rng is None else np.random.default_rng(rng.integers(2**63)) for _ in shares]
+        seeds = [None] * len(shares) if rng is None else copy.deepcopy(rng).integers(2**63, size=len(shares))
+        rngs = [seed if seed is None else np.random.default_rng(seed) for seed in seeds]    # of a copy: rng stays
         with one_blas_thread():
             started = [threads.submit(differentiate, params, *share, rng=rng)
                        for share, rng in zip(shares, rngs, strict=True)]

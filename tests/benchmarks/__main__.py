@@ -18,7 +18,7 @@ from turns import CORETYPE, Worker, alternate, counted, quiet
 
 AXES = {"length": ("T", (32, 64, 128, 256)), "width": ("D", (64, 128, 256, 512)), "batch": ("B", (6, 12, 24, 48))}
 SECONDS = {"GPT": 80, "encoder-decoder": 50, "growth": 50}
-N_LOSSES, TOLERANCE = 8, 1e-3           # the first losses of all variants of a model must agree
+N_LOSSES, TOLERANCE = 8, 1e-5           # the first losses of all variants of a model must agree
 UNSET = f", {CORETYPE} unset"
 COMPARED = [("PyTorch, 2 threads", "ours, 2 threads"), ("PyTorch, 1 thread", "ours, 1 thread"),
             ("PyTorch, 2 threads", "ours, workers=2"), ("bare, 2 threads", "ours, 2 threads"),

@@ -37,16 +37,17 @@ def table(results):
              "at the start.",
              f"Python {about['Python']}, NumPy {about['NumPy']} with {about['BLAS']}, PyTorch {torch}.",
              *(f"OPENBLAS_CORETYPE {coretype}: {version}." for coretype, version in blas.items()),
-             *(f"{model}: the first losses of all variants differ by {facts['losses differ by']:.0e} at most."
-               for model, facts in models.items())]
+             *(f"{model}: {', '.join(f'{name} {n}' for name, n in results['sizes'][model].items())}; the first losses "
+               f"of all variants differ by {facts['losses differ by']:.0e} at most." for model, facts in models.items())]
     lines += ["", "| step | of | over | ratio | quartiles | medians | quiet rounds |", "|---|---|---|---:|---|---|---|"]
     for row in results["rows"]:
         (low, high), (upper, lower) = row["quartiles"], row["medians"]
         rounds = "{} of {}".format(*row["rounds"]) if row["rounds"] else ""
         lines.append(f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
                      f"{upper:.1f} and {lower:.1f} {row['unit']} | {rounds} |")
-    lines += ["", "Ratios are of the quiet rounds; where there are fewer than three, of all."]
-    lines += ["", "| GPT step, 1 thread, by | sizes | time | slope | peak memory | slope |",
+    lines += ["", "A ratio above 1: the first takes longer. Ours: the library, its gradients by hand; bare: without these;",
+              "products: the matrix products of a step alone. Where fewer than three rounds were quiet, all count.",
+              "", "| GPT step, 1 thread, by | sizes | time | slope | peak memory | slope |",
               "|---|---|---|---:|---|---:|"]
     for axis, curve in results["growth"].items():
         sizes, ms, megabytes = (", ".join(f"{x:.0f}" for x in curve[key]) for key in ("sizes", "ms", "MB"))

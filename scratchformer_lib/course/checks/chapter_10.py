@@ -1,6 +1,7 @@
 """The exercises of chapter 10, training."""
 import copy
 import math
+import operator
 from types import SimpleNamespace
 
 import numpy as np
@@ -540,8 +541,21 @@ wrong(NOAM, "`step * warmup` is taken to the power as a whole. Only warmup is: `
 wrong(NOAM, "`min` compares the wrong things: its brackets close too early. It takes two, `step**-0.5` and `step * "
       "warmup**-1.5`.",
       brackets=lambda step, d_model, warmup: d_model**-0.5 * min(step**-0.5, step) * warmup**-1.5,
-      step_and_warmup_compared=lambda step, d_model, warmup: d_model**-0.5 * min(step, warmup)**-0.5,
-      larger_of_the_two_steps=lambda step, d_model, warmup: d_model**-0.5 * min(step, warmup) * warmup**-1.5)
+      step_and_warmup_compared=lambda step, d_model, warmup: d_model**-0.5 * min(step, warmup)**-0.5)
+wrong(NOAM, "After the peak the rate stays as high as it is. It falls there, and what falls with the steps is "
+      "`step**-0.5`: this is the other of the two.",
+      level=lambda step, d_model, warmup: d_model**-0.5 * min(warmup**-0.5, step * warmup**-1.5),
+      smaller_of_the_two_steps=lambda step, d_model, warmup: d_model**-0.5 * min(step, warmup) * warmup**-1.5)
+wrong(NOAM, "The exponent -1.5 stands at the wrong name. On the way up the rate is a straight line in step, which has "
+      "no exponent there: `step * warmup**-1.5`.",
+      exponent_at_step=lambda step, d_model, warmup: d_model**-0.5 * min(step**-0.5, step**-1.5 * warmup))
+wrong(NOAM, "512 and 4000 are the numbers of one example, and you have written one of them, or both, into the formula. "
+      "The caller says what they are: `d_model` and `warmup`.",
+      width_of_512=lambda step, d_model, warmup: noam(step, 512, warmup),
+      warmup_of_4000=lambda step, d_model, warmup: noam(step, d_model, 4000),
+      both_of_the_example=lambda step, d_model, warmup: noam(step, 512, 4000),
+      first_warmup_of_4000=lambda step, d_model, warmup: d_model**-0.5 * min(step**-0.5, step * 4000**-1.5)
+      if step < warmup else falling(d_model, step, warmup))
 wrong(NOAM, "A power binds closer than `/`: `x**-1/2` is (1 / x) / 2. Write `x**-0.5`, or put brackets around the "
       "exponent.",
       halves=lambda step, d_model, warmup: d_model**-1 / 2 * min(step**-1 / 2, step * warmup**-3 / 2),
@@ -686,6 +700,22 @@ wrong_clip("Every array is shortened by itself, and the direction of the whole c
            each_array_unless_0=each_by_itself(lambda dx, g: dx * min(1.0, g.max_norm / (length_of(dx) + 1e-6))))
 
 
+def lengths_of_rows(dx):
+    return np.sqrt(np.sum(dx * dx, axis=-1, keepdims=True))
+
+
+wrong_clip("Every row is shortened by itself, and the direction of the whole changes. There is one length, over all "
+           "rows of all arrays: sum the squares without an axis.",
+           each_row=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / lengths_of_rows(dx))),
+           each_row_always=each_by_itself(lambda dx, g: dx * (g.max_norm / lengths_of_rows(dx))),
+           each_row_but_numbers=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / (
+               lengths_of_rows(dx) if dx.ndim else np.abs(dx)))),
+           each_row_of_long_ones=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / lengths_of_rows(dx))
+                                                if g.norm > g.max_norm else dx),
+           each_row_of_axis_1=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / np.linalg.norm(
+               dx, axis=1, keepdims=True))))
+
+
 def part_by_part(part, max_norm):
     arrays = [dx for dx in part.values() if not isinstance(dx, dict)]
     return {name: part_by_part(dx, max_norm) if isinstance(dx, dict) else shortened(dx, length_of(*arrays), max_norm)
@@ -730,6 +760,9 @@ wrong_clip("Everything gets a length of max_norm, short gradients, too. Those th
            always=with_factor(lambda g: g.max_norm / np.float64(g.norm)),
            always_but_0=with_factor(lambda g: g.max_norm / (g.norm or 1)),
            always_python=with_factor(lambda g: g.max_norm / g.norm))
+wrong_clip("You compare the square of the length with max_norm, and so gradients that are short enough may grow. Take "
+           "the root before you compare.",
+           square_compared=with_factor(lambda g: g.max_norm / g.norm if g.norm**2 > g.max_norm else 1.0))
 wrong_clip("The wrong way round: short gradients grow, and long ones stay as they are. Shorten where the length is "
            "above max_norm: the smaller of 1 and `max_norm / norm`.",
            larger_factor=with_factor(lambda g: max(1.0, g.max_norm / g.norm) if g.norm else 1.0),
@@ -843,13 +876,35 @@ wrong_clip("`@` and `np.dot` multiply matrices. The sum of the squares is `np.su
            at_transposed={"norm": lambda g: math.sqrt(sum(dx @ dx.T for dx in g.arrays.values()))},
            dot={"norm": lambda g: math.sqrt(sum(np.dot(dx, dx) for dx in g.arrays.values()))},
            dot_transposed={"norm": lambda g: math.sqrt(sum(np.dot(dx, dx.T) for dx in g.arrays.values()))})
-wrong_clip("`dx *= scale` and `gradients[name] = ...` write into what the caller gave. Make new arrays, in a new dict: "
-           "`scale * dx`.",
+WRITTEN = ("`dx *= scale` and `gradients[name] = ...` write into what the caller gave. Make new arrays, in a new dict: "
+           "`scale * dx`.")
+wrong_clip(WRITTEN,
            in_place=each_by_itself(lambda dx, g: written(dx, g.scale * dx)),
            **{f"in_place_with_eps_{i}": each_by_itself(lambda dx, g, eps=eps: written(
                dx, min(1.0, g.max_norm / (g.norm + eps)) * dx)) for i, eps in enumerate((1e-6, 1e-8))},
            into_the_dict={"result": lambda g: g.gradients.update(nested(g.shortened)) or g.gradients},
+           into_the_dict_by_flat_names={"result": lambda g: g.gradients.update(g.shortened) or g.gradients},
+           into_the_dict_by_flat_names_and_nested={"result": lambda g: nested(
+               g.gradients.update(g.shortened) or g.gradients)},
            in_place_and_nothing={"result": lambda g: [written(dx, g.scale * dx) for dx in g.arrays.values()] and None})
+
+
+def name_by_name(times, norm=None, only_long=False):
+    """Steps that write into the outer dict under each of its names, and stumble over the inner ones."""
+    def result(g):
+        if g.norm > g.max_norm or not only_long:
+            for name in g.gradients:
+                g.gradients[name] = times(g.gradients[name], g.scale)
+        return g.gradients
+    return {"result": result} | ({"norm": lambda g: math.sqrt(sum(map(norm, g.gradients.values())))} if norm else {})
+
+
+for i, times in enumerate((operator.mul, lambda dx, scale: scale * dx, operator.imul)):
+    wrong_clip(WRITTEN, **{f"name_by_name_{i}": name_by_name(times),
+                           f"name_by_name_{i}_of_long_ones": name_by_name(times, only_long=True)})
+for i, norm in enumerate((lambda dx: np.sum(dx * dx), lambda dx: np.sum(dx**2), lambda dx: np.vdot(dx, dx),
+                          lambda dx: np.sum(np.square(dx)), lambda dx: np.linalg.norm(dx)**2)):
+    wrong_clip(WRITTEN, **{f"name_by_name_with_norm_{i}": name_by_name(operator.mul, norm)})
 wrong_clip("The numbers are right, but float32 became float64. `np.sqrt` of a Python number is a np.float64, which "
            "wins over float32. `math.sqrt(...)` or `float(...)` makes a Python number, which does not.",
            numpy_root={"norm": lambda g: np.float64(length_of(*g.arrays.values()))},
@@ -1191,7 +1246,7 @@ wrong_training("Three things are asked for, in this order: `return loss, params,
                as_a_dict={"result": lambda g: {"loss": g.loss, "params": g.new, "state": g.new_state}})
 wrong_training("The loss is turned into a whole number or rounded. Return it as it came.",
                whole={"loss": lambda g: int(g.found[0])}, rounded={"loss": lambda g: round(float(g.found[0]), 2)},
-               rounded_to_4={"loss": lambda g: round(float(g.found[0]), 4)})
+               **{f"rounded_to_{n}": {"loss": lambda g, n=n: round(float(g.found[0]), n)} for n in (0, 1, 3, 4)})
 wrong_training("You write into the dicts of the caller, `params.update(...)` or `params[name] = ...`. Give new names, "
                "and return what the optimizer made.",
                params_updated={"result": lambda g: (g.loss, overwritten(g.params, g.new), g.new_state)},

@@ -1,5 +1,6 @@
 """The exercises of chapter 11, gradients by hand."""
 import functools
+import operator
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,6 +59,8 @@ def linear_gradient_inputs():
         case("float32, transposed views", "N", normal(5, 4, seed=20, dtype=np.float32).T,
              normal(3, 4, seed=21, dtype=np.float32).T, normal(5, 3, seed=22, dtype=np.float32).T,
              normal(5, seed=23, dtype=np.float32)),
+        case("b is nothing but zeros", "N", normal(3, 2, seed=24), normal(3, 4, seed=25), normal(4, 2, seed=26),
+             np.zeros(2)),
     ]
 
 
@@ -185,6 +188,9 @@ wrong_linear("db_not_summed_in_rows", "dy comes back as db. b was added to every
              "sum.", db=lambda g: g.d_rows)
 wrong_linear("db_times_b", "b itself has no place in its gradient. It was added, with slope 1: sum dy over the rows.",
              db=lambda g: sum_rows(g.d_rows) * g.b)
+for name, db in (("rows", lambda g: g.dy * g.b), ("sum", lambda g: sum_rows(g.d_rows) * g.b)):
+    wrong_linear(f"db_times_b_that_is_given_{name}", "b itself has no place in its gradient. It was added, with slope "
+                 "1: sum dy over the rows.", db=lambda g, db=db: None if g.b is None else db(g))
 wrong_linear("db_is_b", "b itself has no place in its gradient. It was added, with slope 1: sum dy over the rows.",
              db=lambda g: g.b)
 wrong_linear("db_counts_rows", "dy is missing in db. The bias collects dy from every row.",
@@ -195,6 +201,9 @@ wrong_linear("db_in_b_s_shape", B_HAS_NOTHING, db=lambda g: sum_rows(g.d_rows).r
              result=lambda g: (g.dx, g.dW, g.db))
 wrong_linear("db_if_any_of_b", B_HAS_NOTHING, result=lambda g: (g.dx, g.dW, g.db if g.b.any() else None))
 wrong_linear("db_if_len_of_b", B_HAS_NOTHING, result=lambda g: (g.dx, g.dW, g.db if len(g.b) else None))
+wrong_linear("db_if_any_of_b_that_is_given", "You look at the numbers in b, which may all be 0. db does not depend on "
+             "them: ask `b is None`, and nothing else.",
+             result=lambda g: (g.dx, g.dW, g.db if g.b is not None and g.b.any() else None))
 wrong_linear("db_without_b", DB_NONE, result=lambda g: (g.dx, g.dW, g.db))
 wrong_linear("db_0_without_b", DB_NONE, result=lambda g: (g.dx, g.dW, 0 if g.b is None else g.db))
 wrong_linear("db_of_zeros_without_b", DB_NONE, result=lambda g: (g.dx, g.dW, 0 * g.db if g.b is None else g.db))
@@ -285,7 +294,8 @@ def softmax_gradient_inputs():
         return Case(title, (dy, softmax(x, **options), x), options, axes=axes)
     inf = np.inf
     return [
-        case("the numbers of the text", "S", np.array([1.0, 0.0, 0.0]), np.log([0.5, 0.3, 0.2])),
+        Case("the numbers of the text", (np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.3, 0.2]),
+                                         np.log([0.5, 0.3, 0.2])), axes="S"),
         case("four rows of three shares", "T S", normal(4, 3, seed=31), normal(4, 3, seed=32)),
         case("heads; B=2, H=3, T=4, S=5", "B H T S", normal(2, 3, 4, 5, seed=33), normal(2, 3, 4, 5, seed=34)),
         case("as many rows as shares", "T S", normal(3, 3, seed=35), normal(3, 3, seed=36)),
@@ -366,6 +376,10 @@ wrong_softmax("scores_in_the_sum", SCORES_FOR_SHARES, product=lambda g: g.dy * g
 wrong_softmax("scores_in_front", SCORES_FOR_SHARES, dx=lambda g: g.x * (g.dy - g.average))
 wrong_softmax("softmax_twice", "You take the softmax of y. y is the shares already.",
               dx=lambda g: softmax_gradient(g.dy, softmax(g.y, g.axis), g.y, g.axis))
+for name, dx in (("", lambda g: softmax(g.dy, g.axis) * g.y), ("_of_last_axis", lambda g: softmax(g.dy) * g.y),
+                 ("_alone", lambda g: softmax(g.dy, g.axis))):
+    wrong_softmax(f"softmax_of_dy{name}", "You take the softmax of dy. dy is a gradient, not scores; the shares are in "
+                  "y already.", dx=dx)
 wrong_softmax("last_axis_in_all", "`axis` is not used. y is there already, so there is no softmax to compute; sum "
               "along `axis`.", dx=lambda g: softmax_gradient(g.dy, softmax(g.x), g.x))
 wrong_softmax("exponentials_of_y", "You take exp of y. y is the shares already, which no exponential needs any more.",
@@ -384,6 +398,9 @@ wrong_softmax("only_the_average", "The term of the own share is missing. dx is y
 wrong_softmax("average_alone", "This is the average by itself. It is subtracted from dy, and the rest is multiplied by "
               "y.", dx=lambda g: g.average)
 wrong_softmax("brackets_missing", BRACKETS, dx=lambda g: g.y * g.dy - g.average)
+wrong_softmax("y_drawn_into_the_sum", "When you multiplied the brackets out, y went into the sum. It stands in front "
+              "of it: each place has its own share, times the same sum of dy * y.",
+              dx=lambda g: g.product - np.sum(g.product * g.y, axis=g.axis, keepdims=True))
 wrong_softmax("y_outside_missing", Y_OUTSIDE, dx=lambda g: g.dy - g.average)
 wrong_softmax("dy_in_front", "y and dy have changed places. dy less the average stands in the brackets, and y in front "
               "of them.", dx=lambda g: g.dy * (g.y - g.average))
@@ -718,6 +735,13 @@ wrong_cross_entropy("right_word_without_its_part", ITS_SHARE_OF_S,
 wrong_cross_entropy("spread_over_others", "You spread s over the n_vocab - 1 other words. It is spread over all "
                     "n_vocab words, the right one too.",
                     truth=lambda g: (1 - g.s) * g.right + g.s / (g.n_vocab - 1) * (1 - g.right))
+wrong_cross_entropy("one_over_what_is_spread", "The right word gets all of 1, and the others have s divided by n_vocab "
+                    "besides: more than 1 in all. It gets 1 - s, plus its part of s.",
+                    truth=lambda g: np.where(g.right > 0, 1, g.s / g.n_vocab).astype(g.p.dtype))
+wrong_cross_entropy("spread_over_one_less_but_at_the_right_word", "The wrong words get s divided by n_vocab - 1 each, "
+                    "and the right one a part of s besides: more than 1 in all. Divide by n_vocab at every word.",
+                    truth=lambda g: np.where(g.right > 0, 1 - g.s + g.s / g.n_vocab,
+                                             g.s / (g.n_vocab - 1)).astype(g.p.dtype))
 wrong_cross_entropy("spread_over_one_less", "You divide s by n_vocab - 1, and add it at every word: more than 1 in "
                     "all. Divide by n_vocab.", truth=lambda g: (1 - g.s) * g.right + g.s / (g.n_vocab - 1))
 wrong_cross_entropy("s_undivided", "Every word gets all of s. It is spread evenly: s divided by n_vocab for each.",
@@ -756,9 +780,16 @@ wrong_cross_entropy("put_unlined", "`np.put_along_axis` and `np.take_along_axis`
 wrong_cross_entropy("put_unlined_writing", "`np.put_along_axis` and `np.take_along_axis` need as many axes in both "
                     "arrays: `targets[..., None]`.",
                     right=lambda g: np.put_along_axis(0 * g.p, g.targets, 1.0, axis=-1))
-wrong_cross_entropy("nothing_from_put", "`np.put_along_axis` writes into its first argument and returns None. Do not "
-                    "assign what it returns.",
-                    truth=lambda g: np.put_along_axis(0 * g.p, g.targets[..., None], 1.0, axis=-1))
+for name, truth in (("", lambda g, put: put), ("_times", lambda g, put: put * (1 - g.s)),
+                    ("_times_from_the_left", lambda g, put: (1 - g.s) * put),
+                    ("_plus", lambda g, put: put + g.s / g.n_vocab),
+                    ("_plus_from_the_left", lambda g, put: g.s / g.n_vocab + put),
+                    ("_multiplied", lambda g, put: operator.imul(put, 1 - g.s)),
+                    ("_increased", lambda g, put: operator.iadd(put, g.s / g.n_vocab)),
+                    ("_indexed", lambda g, put: put[g.counts])):
+    wrong_cross_entropy(f"nothing_from_put{name}", "`np.put_along_axis` writes into its first argument and returns "
+                        "None. Do not assign what it returns.", truth=lambda g, truth=truth: truth(
+                            g, np.put_along_axis(0 * g.p, g.targets[..., None], 1.0, axis=-1)))
 
 wrong_cross_entropy("one_number", "You add up the gradients of all logits. Each has its own: the shape of logits.",
                     result=lambda g: np.sum(g.kept) * g.dy / g.n)
@@ -929,6 +960,10 @@ wrong_norm("along_by_one_less_than_D", "In the part along x_hat you divide by D 
 wrong_norm("divided_by_rows", "You divide by the number of rows. A mean along a row divides by D, `dy.shape[-1]`.",
            mean=lambda g: g.d.sum(axis=-1, keepdims=True) / len(g.d),
            along=lambda g: np.sum(g.d * g.x_hat, axis=-1, keepdims=True) / len(g.d))
+for name, powers in (("both_means", (0.5, 0.5)), ("mean", (0.5, 1)), ("along", (1, 0.5))):
+    wrong_norm(f"root_of_D_below_{name}", "You divide by the root of D. A mean divides by D itself, `dy.shape[-1]`.",
+               mean=lambda g, power=powers[0]: g.d.sum(axis=-1, keepdims=True) / g.D**power,
+               along=lambda g, power=powers[1]: np.sum(g.d * g.x_hat, axis=-1, keepdims=True) / g.D**power)
 wrong_norm("projected", "You divide by the length of x_hat squared, which is not quite D: ε is in scale. The formula "
            "has the mean, divided by D.", along=lambda g: np.sum(g.d * g.x_hat, axis=-1, keepdims=True) / np.sum(
                g.x_hat**2, axis=-1, keepdims=True))
@@ -954,6 +989,9 @@ wrong_norm("along_not_summed", "The product dy * gamma * x_hat is not averaged. 
            "x_hat is multiplied by that.", along=lambda g: g.d * g.x_hat)
 wrong_norm("along_of_d", "The mean in the last term is of dy * gamma * x_hat. Yours has no x_hat in it.",
            along=lambda g: g.mean)
+for name, along in (("d", lambda g: g.d * g.d), ("dy", lambda g: g.dy * g.dy), ("d_and_dy", lambda g: g.d * g.dy)):
+    wrong_norm(f"along_of_squares_of_{name}", "The mean in the last term is of dy * gamma * x_hat. Yours has no x_hat "
+               "in it.", along=lambda g, along=along: mean_last(along(g)))
 wrong_norm("along_of_x_hat", STILL_ALONG_X_HAT, along=lambda g: mean_last(g.x_hat))
 wrong_norm("product_of_means", STILL_ALONG_X_HAT, along=lambda g: g.mean * mean_last(g.x_hat))
 wrong_norm("brackets_around_x_hat", "The brackets are in the wrong place. x_hat times its mean is one term; only then "
@@ -1019,6 +1057,11 @@ wrong_norm("d_gamma_without_x_hat", "x_hat is missing in d_gamma. gamma multipli
            d_gamma=lambda g: sum_rows(g.dy))
 wrong_norm("d_gamma_without_dy", "dy is missing in d_gamma. Sum dy * x_hat over all rows.",
            d_gamma=lambda g: sum_rows(g.x_hat))
+for name, d_gamma in (("dy", lambda g: sum_rows(g.dy) * g.x_hat), ("x_hat", lambda g: g.dy * sum_rows(g.x_hat)),
+                      ("both", lambda g: sum_rows(g.dy) * sum_rows(g.x_hat)),
+                      ("dy_again", lambda g: sum_rows(sum_rows(g.dy) * g.x_hat))):
+    wrong_norm(f"d_gamma_of_summed_{name}", "In d_gamma the sum comes too early. Each row of dy belongs to its own row "
+               "of x_hat: multiply first, then sum.", d_gamma=d_gamma)
 wrong_norm("d_gamma_of_x", "You undo the scale of x_hat. gamma multiplied x_hat itself: sum dy * x_hat.",
            d_gamma=lambda g: sum_rows(g.dy * g.x_hat / g.scale))
 wrong_norm("d_gamma_of_dx", "You made d_gamma from dx. gamma comes before the norm on the way back: sum dy * x_hat.",
@@ -1095,6 +1138,20 @@ def dy_written_at_the_end(dy, x_hat, scale, gamma):
 def x_hat_written(dy, x_hat, scale, gamma):
     results = layer_norm_gradient(dy, x_hat, scale, gamma)
     x_hat *= mean_last(dy * gamma * x_hat)
+    return results
+
+
+@LAYER_NORM_GRADIENT.mistake(NOT_INTO_DY)
+def x_hat_written_before_d_gamma(dy, x_hat, scale, gamma):
+    dx = layer_norm_gradient(dy, x_hat, scale, gamma)[0]
+    x_hat *= mean_last(dy * gamma * x_hat)
+    return dx, sum_rows(dy * x_hat), sum_rows(dy)
+
+
+@LAYER_NORM_GRADIENT.mistake(NOT_INTO_DY)
+def x_hat_times_d_written(dy, x_hat, scale, gamma):
+    results = layer_norm_gradient(dy, x_hat, scale, gamma)
+    x_hat *= dy * gamma
     return results
 
 
@@ -1249,6 +1306,10 @@ def maximum_of(g):
     return np.where(np.isfinite(largest), largest, 0).astype(g.table.dtype)
 
 
+ROW_0 = "Row 0 is a row like any other; whether padding counts was decided at the loss."
+wrong_embed("padding_left_out", ROW_0, d_table=lambda g: gathered(g.table, g.flat[g.flat != 0], g.rows[g.flat != 0]))
+wrong_embed("padding_left_out_of_added_once", ROW_0, d_table=lambda g: gathered_once(
+    g.table, g.flat[g.flat != 0], g.rows[g.flat != 0]))
 wrong_embed("counts", "These are counts, and dy is missing. Add up the rows of dy.",
             d_table=lambda g: gathered(g.table, g.flat, 1))
 wrong_embed("ones", "These are ones, and dy is missing. Add up the rows of dy.",
@@ -1312,6 +1373,16 @@ wrong_embed("by_product_all_axes_turned", "One-hot rows of a stack have three ax
 wrong_embed("by_product_of_each_sequence", "You have a table of gradients for each sequence. There is one table for "
             "all of them: flatten first, `np.ravel(ids)` and dy in rows.",
             d_table=lambda g: turned(one_hot(g.table.T, g.ids)) @ g.dy)
+ANY_SHAPE = "ids may have any shape, and these letters are for one of them. Flatten first: `np.ravel(ids)`, dy in rows."
+DOTS = ("`einsum` does not sum over `...`: what it stands for must come out again. Flatten first: `np.ravel(ids)`, dy "
+        "in rows.")
+for name, sentence, axes in (("one_sequence", ANY_SHAPE, "n"), ("a_batch", ANY_SHAPE, "bt"), ("dots", DOTS, "...")):
+    wrong_embed(f"letters_of_{name}", sentence, d_table=lambda g, axes=axes: np.einsum(
+        f"{axes}v,{axes}d->vd", one_hot(g.table.T, g.ids), g.dy))
+    wrong_embed(f"letters_of_{name}_dy_first", sentence, d_table=lambda g, axes=axes: np.einsum(
+        f"{axes}d,{axes}v->vd", g.dy, one_hot(g.table.T, g.ids)))
+wrong_embed("letters_for_ids", "`einsum` multiplies by ids as if they were amounts. They are names of rows: make one-hot "
+            "rows of them first, or add with `np.add.at`.", d_table=lambda g: np.einsum("n,nd->nd", g.ids, g.dy))
 wrong_embed("one_hot_of_float64", LEAK, d_table=lambda g: np.eye(len(g.table))[g.flat].T @ g.rows)
 wrong_embed("zeros_of_float64", LEAK, d_table=lambda g: np.zeros(g.table.shape) + gathered(g.table, g.flat, g.rows))
 wrong_embed("zeros_of_integers", "You begin with zeros of ids, which are integers: they cannot hold fractions. "
@@ -1372,6 +1443,39 @@ def along_one_sequence_by_number(dy, y, ids, table):
     d_table = np.zeros_like(table)
     for i in range(len(ids)):
         d_table[ids[i]] += dy[i]
+    return None, d_table
+
+
+def pair_by_pair(name, pairs, add):
+    @EMBED_GRADIENT.mistake(BOTH_FLAT)
+    def answer(dy, y, ids, table):
+        d_table = np.zeros_like(table)
+        for i, d in pairs(ids, dy):
+            add(d_table, i, d)
+        return None, d_table
+    answer.__name__ = name
+
+
+def increase(d_table, i, d):
+    d_table[i] += d
+
+
+def replace_by_sum(d_table, i, d):
+    d_table[i] = d_table[i] + d
+
+
+for name, add in (("increased", increase), ("replaced", replace_by_sum)):
+    pair_by_pair(f"ids_flat_only_{name}", lambda ids, dy: zip(ids.ravel(), dy, strict=False), add)
+    pair_by_pair(f"ids_flat_only_{name}_by_number", lambda ids, dy: ((i, dy[n]) for n, i in enumerate(ids.ravel())), add)
+    pair_by_pair(f"dy_flat_only_{name}", lambda ids, dy: zip(ids, rows_of(dy), strict=False), add)
+
+
+@EMBED_GRADIENT.mistake("`sum()` without an axis makes one number of all that arrives at a row. Add up the rows, and "
+                        "keep their D numbers: `sum(axis=0)`.")
+def axis_of_the_sum_forgotten(dy, y, ids, table):
+    d_table = np.zeros_like(table)
+    for i in range(len(table)):
+        d_table[i] = dy[ids == i].sum()
     return None, d_table
 
 

@@ -172,11 +172,11 @@ def one_head_two_heads(mixtures, one, two):
               f"right in {two:.0%}.")
 
 
-def heads_widget(predict, contexts, words, names):
+def heads_widget(predict, contexts, words, names, weights_are="set by hand, from counts"):
     """Let the reader mute heads, and see what each looks at and what the next word will be.
 
     predict: takes a context and muted, (H,) bools; returns weights (H, T, T) and shares (n_vocab,).
-    contexts: texts. words: n_vocab, the vocabulary. names: H, of the heads.
+    contexts: texts. words: n_vocab, the vocabulary. names: H, of the heads. weights_are: where they come from.
     """
     @cache
     def results(context, *muted):
@@ -195,7 +195,7 @@ def heads_widget(predict, contexts, words, names):
     def draw(context, **mutes):
         weights, shares = results(context, *mutes.values())
         fig, axes = sketch(7, bottom + 1.75 + below)
-        axes.text(0.12, 0.27, "weights set by hand, from counts", fontsize=11.5, weight="bold")
+        axes.text(0.12, 0.27, f"weights {weights_are}", fontsize=11.5, weight="bold")
         _heads(axes, weights, context.split(), names, room, tuple(mutes.values()), least=0.1)
         _next_word(axes, likely, shares[kept], results(context, *heard)[1][kept], bottom)
         return fig
@@ -204,7 +204,7 @@ def heads_widget(predict, contexts, words, names):
         weights, shares = results(context, *mutes.values())
         silent = ", ".join(f"'{name}'" for name, mute in zip(names, mutes.values(), strict=True) if mute)
         best = ", ".join(f"'{words[i]}' {shares[i]:.0%}" for i in np.argsort(-shares, kind="stable")[:3])
-        return (f"Attention weights set by hand, from counts; muted: {silent or 'no head'}. "
+        return (f"Attention weights {weights_are}; muted: {silent or 'no head'}. "
                 f"{_in_words(weights, context.split(), names)} The next word after '{context}': {best}.")
 
     mutes = {f"mute_{h}": ipywidgets.Checkbox(value=False, description=f"mute: {name}", indent=False)

@@ -32,7 +32,7 @@ def jacobian_widget(softmax, softmax_gradient):
         left.invert_yaxis()
         left.set_title("shares")
         heat(right, jacobian, WORDS, WORDS, colors=SIGNED, limits=(-0.25, 0.25), form="{:+.2f}", size=11)
-        right.set_title("change of each share (row) with each score", pad=22)
+        right.set_title("how each share (row) changes", pad=22)
         return fig
 
     def alt(**scores):
@@ -56,13 +56,13 @@ def profile_picture(profiles):
     totals = {name: 1000 * sum(seconds for _, seconds in times.values()) for name, times in profiles.items()}
     fig = Figure(figsize=(8, 3.1))
     axes = fig.subplots(1, len(profiles), sharex=True, squeeze=False, gridspec_kw={
-        "left": 0.17, "right": 0.97, "top": 0.86, "bottom": 0.16, "wspace": 0.62})[0]
+        "left": 0.17, "right": 0.97, "top": 0.86, "bottom": 0.16, "wspace": 0.7})[0]
     for ax, (name, times) in zip(axes, profiles.items(), strict=True):
         ordered = sorted(times.items(), key=lambda item: -item[1][1])
         bars = [(operation, 1000 * seconds) for operation, (_, seconds) in ordered[:most]]
         rest = [seconds for _, (_, seconds) in ordered[most:]]
         if rest:
-            bars.append((f"{len(rest)} others", 1000 * sum(rest)))
+            bars.append((f"{len(rest)} other{'s' * (len(rest) > 1)}", 1000 * sum(rest)))
         ax.barh(range(len(bars)), [time for _, time in bars],
                 color=[ACCENT if i < most else tint(MUTED, 0.5) for i in range(len(bars))], height=0.7)
         ax.set_yticks(range(len(bars)), [shortened(operation) for operation, _ in bars])
@@ -75,4 +75,4 @@ def profile_picture(profiles):
 
 def shortened(operation):
     """The name of an operation, as it fits beside a bar."""
-    return operation if len(operation) <= 18 else operation[:16] + " ..."
+    return operation if len(operation) <= 20 else operation[:17] + " ..."

@@ -6,6 +6,7 @@ are the same on every run on one machine; another BLAS may move their last digit
 from dataclasses import asdict
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ...attention import causal_mask
@@ -123,6 +124,7 @@ def translator():
 
 
 if __name__ == "__main__":
-    for make in (heads, writer, blanks, blanks_causal, translator):
-        print(make.__name__)
-        save_model(FOLDER / f"{make.__name__}.npz", make.__name__, *make())
+    with threadpool_limits(1):                          # the same digits on any number of cores
+        for make in (heads, writer, blanks, blanks_causal, translator):
+            print(make.__name__)
+            save_model(FOLDER / f"{make.__name__}.npz", make.__name__, *make())
