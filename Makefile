@@ -14,7 +14,7 @@ lab: .venv/course.stamp
 	$(python) -m scratchformer_lib.course lab $(ARGS)
 
 test: .venv/test.stamp
-	$(python) -m pytest -n auto --dist loadgroup $(ARGS)
+	$(python) -m pytest -n auto $(ARGS)
 
 test-slow: .venv/test.stamp
 	$(python) -m pytest -m slow $(ARGS)

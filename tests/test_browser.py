@@ -20,8 +20,7 @@ WRONG_AXIS = """def softmax(x, axis=-1):
     return e / e.sum(axis=0, keepdims=True)"""
 TEMPERATURE = "def with_temperature(x, temperature, axis=-1):\n    return softmax(x / temperature, axis)"
 
-pytestmark = [pytest.mark.skipif(chromium() is None, reason="no Chromium or Chrome on the PATH for the browser tests"),
-              pytest.mark.xdist_group("browser")]       # they go through one course, in order
+pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium or Chrome on the PATH for the browser tests")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,13 @@ def widget_cell(jupyter, function):
     return next(cell["id"] for cell in jupyter.cells() if f"figures.{function}(" in cell["source"])
 
 
-def test_chapter_01_from_not_attempted_to_passed(jupyter, pictures):
+def test_chapter_01_from_not_attempted_to_the_lit_map(jupyter, pictures):
+    from_not_attempted_to_passed(jupyter, pictures)
+    the_temperature_slider_changes_the_picture_and_not_its_size(jupyter, pictures)
+    the_map_lights_up_with_what_is_solved(jupyter)
+
+
+def from_not_attempted_to_passed(jupyter, pictures):
     jupyter.open("chapters/01_softmax.ipynb")
     checks = [cell for cell in jupyter.run_all() if cell.id.endswith("-check")]
     assert [cell.error for cell in checks] == [f"NotPassed: {cell.id[3:-6]}: not attempted" for cell in checks]
@@ -78,7 +83,7 @@ def test_chapter_01_from_not_attempted_to_passed(jupyter, pictures):
     assert "Saved to my_code/softmax.py" in card(jupyter, "01-softmax-check")
 
 
-def test_the_temperature_slider_changes_the_picture_and_not_its_size(jupyter, pictures):
+def the_temperature_slider_changes_the_picture_and_not_its_size(jupyter, pictures):
     jupyter.set_source("01-with_temperature", TEMPERATURE)
     jupyter.run("01-with_temperature")
     cell = widget_cell(jupyter, "temperature_widget")
@@ -98,7 +103,7 @@ def test_the_temperature_slider_changes_the_picture_and_not_its_size(jupyter, pi
         assert "No picture" not in card(jupyter, cell)
 
 
-def test_the_map_lights_up_with_what_is_solved(jupyter, pictures):
+def the_map_lights_up_with_what_is_solved(jupyter):
     first = jupyter.run_all()[0]
     (drawn,) = [data["image/svg+xml"] for data in (o.get("data", {}) for o in first.outputs) if "image/svg+xml" in data]
     assert "1 of 4" in card(jupyter, first.id)

@@ -65,6 +65,8 @@ def given_to_adamw(x, dx, mean, square, step, rate, betas=(0.9, 0.999), eps=1e-8
 
 
 wrong_adamw = wrong_in(mistakes_in_steps(ADAMW_STEP, given_to_adamw, {
+    "betas": lambda g: g.betas,
+    "rate": lambda g: g.rate,
     "beta_1": lambda g: g.betas[0],
     "beta_2": lambda g: g.betas[1],
     "gradient": lambda g: g.dx,
@@ -553,9 +555,7 @@ wrong(NOAM, "512 and 4000 are the numbers of one example, and you have written o
       "The caller says what they are: `d_model` and `warmup`.",
       width_of_512=lambda step, d_model, warmup: noam(step, 512, warmup),
       warmup_of_4000=lambda step, d_model, warmup: noam(step, d_model, 4000),
-      both_of_the_example=lambda step, d_model, warmup: noam(step, 512, 4000),
-      first_warmup_of_4000=lambda step, d_model, warmup: d_model**-0.5 * min(step**-0.5, step * 4000**-1.5)
-      if step < warmup else falling(d_model, step, warmup))
+      both_of_the_example=lambda step, d_model, warmup: noam(step, 512, 4000))
 wrong(NOAM, "A power binds closer than `/`: `x**-1/2` is (1 / x) / 2. Write `x**-0.5`, or put brackets around the "
       "exponent.",
       halves=lambda step, d_model, warmup: d_model**-1 / 2 * min(step**-1 / 2, step * warmup**-3 / 2),
@@ -712,6 +712,8 @@ wrong_clip("Every row is shortened by itself, and the direction of the whole cha
                lengths_of_rows(dx) if dx.ndim else np.abs(dx)))),
            each_row_of_long_ones=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / lengths_of_rows(dx))
                                                 if g.norm > g.max_norm else dx),
+           each_row_by_norm=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / np.linalg.norm(
+               dx, axis=-1, keepdims=True))),
            each_row_of_axis_1=each_by_itself(lambda dx, g: dx * np.minimum(1.0, g.max_norm / np.linalg.norm(
                dx, axis=1, keepdims=True))))
 
@@ -729,7 +731,8 @@ wrong_clip("Each inner dict is shortened by itself. There is one length, over al
                                            shortened(part, length_of(part), g.max_norm)
                                            for name, part in g.gradients.items()}})
 wrong_clip("You add up the lengths of the arrays. Lengths do not add up, squares do: the root of the sum of all "
-           "squares.", sum_of_norms=length_with(sum, length_of))
+           "squares.", sum_of_norms=length_with(sum, length_of),
+           root_of_sum_of_norms=length_with(lambda norms: math.sqrt(sum(norms)), length_of))
 wrong_clip("The root is missing: this is the square of the length. `math.sqrt` of the sum.",
            no_root=length_with(sum, lambda dx: np.sum(dx * dx)))
 wrong_clip("You take the longest array. The length is that of all of them together: the root of the sum of all "
@@ -753,7 +756,10 @@ wrong_clip("The length is that of one array alone. In a loop, add to what you ha
            first_alone=length_with(lambda norms: norms[0], length_of))
 wrong_clip("`np.linalg.norm(dx, 2)` is something else for a matrix: its largest singular value. Without the 2, it is "
            "the root of the sum of the squares.",
-           spectral=length_with(length_of, lambda dx: np.linalg.norm(dx, 2)))
+           spectral=length_with(lambda norms: length_of(*norms), lambda dx: np.linalg.norm(dx, 2)))
+wrong_clip("'fro' is for matrices alone. Without it, `np.linalg.norm(dx)` is the root of the sum of the squares for "
+           "arrays of any shape.",
+           frobenius=length_with(lambda norms: length_of(*norms), lambda dx: np.linalg.norm(dx, "fro")))
 
 wrong_clip("Everything gets a length of max_norm, short gradients, too. Those that are short enough stay as they are: "
            "a factor of at most 1.",
@@ -1046,6 +1052,9 @@ def given_to_training(differentiate, params, state, batch, optimizer, rate, max_
 
 
 wrong_training = wrong_in(mistakes_in_steps(TRAINING_STEP, given_to_training, {
+    "params": lambda g: g.params,
+    "batch": lambda g: g.batch,
+    "optimizer": lambda g: g.optimizer,
     "found": lambda g: g.differentiate(g.params, *g.batch, rng=g.rng),
     "loss": lambda g: g.found[0],
     "gradients": lambda g: g.found[1],
@@ -1153,6 +1162,10 @@ wrong_training("`differentiate` returns two things, `loss, gradients`, in this o
                not_taken_apart_nor_clipped={"gradients": lambda g: g.found, "clipped": lambda g: g.gradients},
                loss_clipped={"gradients": lambda g: g.found[0]},
                loss_without_gradients={"loss": lambda g: g.found})
+for name, size in (("product", lambda dx: dx * dx), ("power", lambda dx: dx**2), ("square", np.square),
+                   ("norm", np.linalg.norm), ("vdot", lambda dx: np.vdot(dx, dx)), ("ravel", lambda dx: dx.ravel())):
+    wrong_training("`differentiate` returns two things, `loss, gradients`, in this order. Take them apart.",
+                   **{f"not_taken_apart_{name}": {"clipped": lambda g, size=size: size(g.found)}})
 wrong_training("You differentiate twice, for the loss and for the gradients. Dropout draws anew the second time, so "
                "the two do not belong together: call it once, `loss, gradients = ...`.",
                called_twice={"gradients": lambda g: g.differentiate(g.params, *g.batch, rng=g.rng)[1]})
@@ -1216,7 +1229,9 @@ wrong_training("The optimizer begins anew in every step, and forgets what it has
                "you were given.",
                new_start=stepped_with(state=lambda g: g.optimizer.start(g.params)))
 wrong_training("You take a new optimizer. The caller has one, with options of its own: `optimizer.step(...)`.",
-               adamw_of_its_own={"optimizer": lambda g: AdamW()}, sgd_of_its_own={"optimizer": lambda g: SGD()})
+               adamw_of_its_own={"optimizer": lambda g: AdamW()}, sgd_of_its_own={"optimizer": lambda g: SGD()},
+               momentum_of_its_own={"optimizer": lambda g: SGD(0.9)},
+               its_own_of_the_same_kind={"optimizer": lambda g: type(g.optimizer)()})
 wrong_training("You take two steps. One is asked for: the caller has the loop.",
                two_steps={"result": lambda g: (g.loss, *g.optimizer.step(g.new, g.clipped, g.new_state, g.rate))},
                two_whole_steps={"result": lambda g: (g.loss, *training_step(

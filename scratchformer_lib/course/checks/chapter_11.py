@@ -401,6 +401,9 @@ wrong_softmax("brackets_missing", BRACKETS, dx=lambda g: g.y * g.dy - g.average)
 wrong_softmax("y_drawn_into_the_sum", "When you multiplied the brackets out, y went into the sum. It stands in front "
               "of it: each place has its own share, times the same sum of dy * y.",
               dx=lambda g: g.product - np.sum(g.product * g.y, axis=g.axis, keepdims=True))
+wrong_softmax("y_drawn_into_the_sum_of_everything", "When you multiplied the brackets out, y went into the sum, and "
+              "the sum runs over the whole array. Sum dy * y along `axis`, kept; y stands in front of that.",
+              dx=lambda g: g.product - np.sum(g.product * g.y))
 wrong_softmax("y_outside_missing", Y_OUTSIDE, dx=lambda g: g.dy - g.average)
 wrong_softmax("dy_in_front", "y and dy have changed places. dy less the average stands in the brackets, and y in front "
               "of them.", dx=lambda g: g.dy * (g.y - g.average))
@@ -1149,6 +1152,13 @@ def x_hat_written_before_d_gamma(dy, x_hat, scale, gamma):
 
 
 @LAYER_NORM_GRADIENT.mistake(NOT_INTO_DY)
+def x_hat_written_as_a_sum(dy, x_hat, scale, gamma):
+    dx = layer_norm_gradient(dy, x_hat, scale, gamma)[0]
+    x_hat *= np.sum(dy * gamma * x_hat, axis=-1, keepdims=True)
+    return dx, sum_rows(dy * x_hat), sum_rows(dy)
+
+
+@LAYER_NORM_GRADIENT.mistake(NOT_INTO_DY)
 def x_hat_times_d_written(dy, x_hat, scale, gamma):
     results = layer_norm_gradient(dy, x_hat, scale, gamma)
     x_hat *= dy * gamma
@@ -1381,8 +1391,11 @@ for name, sentence, axes in (("one_sequence", ANY_SHAPE, "n"), ("a_batch", ANY_S
         f"{axes}v,{axes}d->vd", one_hot(g.table.T, g.ids), g.dy))
     wrong_embed(f"letters_of_{name}_dy_first", sentence, d_table=lambda g, axes=axes: np.einsum(
         f"{axes}d,{axes}v->vd", g.dy, one_hot(g.table.T, g.ids)))
-wrong_embed("letters_for_ids", "`einsum` multiplies by ids as if they were amounts. They are names of rows: make one-hot "
-            "rows of them first, or add with `np.add.at`.", d_table=lambda g: np.einsum("n,nd->nd", g.ids, g.dy))
+wrong_embed("letters_for_ids", "`einsum` multiplies by ids as if they were amounts. They are names of rows: make "
+            "one-hot rows of them first, or add with `np.add.at`.",
+            d_table=lambda g: np.einsum("n,nd->nd", g.ids, g.dy))
+wrong_embed("letter_from_nowhere", "The letter `v` comes out of `einsum` and goes in nowhere. Make one-hot rows of ids "
+            "first, (N, n_vocab): they bring it in.", d_table=lambda g: np.einsum("n,nd->vd", g.ids, g.dy))
 wrong_embed("one_hot_of_float64", LEAK, d_table=lambda g: np.eye(len(g.table))[g.flat].T @ g.rows)
 wrong_embed("zeros_of_float64", LEAK, d_table=lambda g: np.zeros(g.table.shape) + gathered(g.table, g.flat, g.rows))
 wrong_embed("zeros_of_integers", "You begin with zeros of ids, which are integers: they cannot hold fractions. "
@@ -1466,7 +1479,8 @@ def replace_by_sum(d_table, i, d):
 
 for name, add in (("increased", increase), ("replaced", replace_by_sum)):
     pair_by_pair(f"ids_flat_only_{name}", lambda ids, dy: zip(ids.ravel(), dy, strict=False), add)
-    pair_by_pair(f"ids_flat_only_{name}_by_number", lambda ids, dy: ((i, dy[n]) for n, i in enumerate(ids.ravel())), add)
+    pair_by_pair(f"ids_flat_only_{name}_by_number",
+                 lambda ids, dy: ((i, dy[n]) for n, i in enumerate(ids.ravel())), add)
     pair_by_pair(f"dy_flat_only_{name}", lambda ids, dy: zip(ids, rows_of(dy), strict=False), add)
 
 
