@@ -2,13 +2,14 @@
 #   make lab          the course in JupyterLab            make lab ARGS="--no-browser --port=9000"
 #   make test         all quick tests                     make test ARGS="-k softmax"
 #   make test-slow    the tests that take minutes
+#   make bench        the speed of training, also against PyTorch where it is installed; under 5 minutes
 #   make build        the made files, from their sources  make build ARGS=--check
 #   make clean        removes the virtual environment and caches; keeps my_code/
 
 PYTHON ?= python3
 python := .venv/bin/python
 
-.PHONY: lab test test-slow build clean
+.PHONY: lab test test-slow bench build clean
 
 lab: .venv/course.stamp
 	$(python) -m scratchformer_lib.course lab $(ARGS)
@@ -18,6 +19,9 @@ test: .venv/test.stamp
 
 test-slow: .venv/test.stamp
 	$(python) -m pytest -m slow $(ARGS)
+
+bench: .venv/test.stamp
+	$(python) tests/benchmarks $(ARGS)
 
 build: .venv/test.stamp
 	$(python) -m scratchformer_lib.course build $(ARGS)

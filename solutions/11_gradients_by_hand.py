@@ -105,7 +105,7 @@ def best_of(n, by_hand):
 before = best_of(4, by_hand=False)
 print(sum(count for count, _ in before.values()), "steps; those that come most often:")
 for name, (count, seconds) in sorted(before.items(), key=lambda item: (-item[1][0], item[0]))[:8]:
-    print(f"{name:12} {count:4} times {1000 * seconds:6.1f} ms")
+    print(f"{name:12} {count:4} times {1000 * seconds:.1f} ms")
 
 # %% [markdown]
 # A large part of this goes to small steps: a layer norm alone is nine of them, and each one reads arrays from memory
@@ -657,7 +657,7 @@ for _ in range(8):
         times[name].append(time.perf_counter() - start)
 for name, seconds in times.items():
     ratio = np.median(seconds) / np.median(times["products alone"])
-    print(f"{name:15} {1000 * np.median(seconds):6.1f} ms, {ratio:.1f} times the products")
+    print(f"{name:15} {1000 * np.median(seconds):.1f} ms, {ratio:.1f} times the products")
 
 # %% [markdown]
 # What is left above the floor: exponentials, norms, sums, and arrays that are read and written. The library's

@@ -90,7 +90,7 @@ HALVE = Exercise(halve, lambda: [Case("three numbers", (np.arange(3.0),), axes="
 
 def new_project(tmp_path):
     shutil.copytree(ROOT / "scratchformer_lib", tmp_path / "scratchformer_lib",
-                    ignore=shutil.ignore_patterns("__pycache__", "chapter_0*.py"))
+                    ignore=shutil.ignore_patterns("__pycache__", "chapter_*.py"))
     (tmp_path / "scratchformer_lib/course/checks/chapter_07.py").write_text(CHECKS, encoding="utf-8")
     (tmp_path / "solutions").mkdir()
     (tmp_path / "chapters").mkdir()

@@ -7,6 +7,7 @@ processes kept the machine busy do not count, as far as there are others.
 import argparse
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,10 @@ from turns import CORETYPE, Worker, alternate, counted, quiet
 AXES = {"length": ("T", (32, 64, 128, 256)), "width": ("D", (64, 128, 256, 512)), "batch": ("B", (6, 12, 24, 48))}
 SECONDS = {"GPT": 80, "encoder-decoder": 50, "growth": 50}
 N_LOSSES, TOLERANCE = 8, 1e-5           # the first losses of all variants of a model must agree
-UNSET = f", {CORETYPE} unset"
+FREE = ", free"                          # the name of a variant without OPENBLAS_CORETYPE
+BARE = ("bare, 2 threads", "ours, 2 threads")
 COMPARED = [("PyTorch, 2 threads", "ours, 2 threads"), ("PyTorch, 1 thread", "ours, 1 thread"),
-            ("PyTorch, 2 threads", "ours, workers=2"), ("bare, 2 threads", "ours, 2 threads"),
+            ("PyTorch, 2 threads", "ours, workers=2"), BARE,
             ("bare, 1 thread", "ours, 1 thread"), ("ours, 1 thread", "ours, 2 threads"),
             ("ours, 2 threads", "ours, workers=2"), ("ours, 1 thread", "products, 1 thread")]
 
@@ -29,7 +31,7 @@ COMPARED = [("PyTorch, 2 threads", "ours, 2 threads"), ("PyTorch, 1 thread", "ou
 def variants(model, sizes, torch):
     """The workers of a model. "bare" is without the rules by hand. torch: a Python that has PyTorch, or None."""
     workers = []
-    for suffix, options in ("", {}), (UNSET, {"unset": True}):
+    for suffix, options in ("", {}), (FREE, {"unset": True}):
         if suffix and not os.environ.get(CORETYPE):
             continue
         for n, threads in (2, f"2 threads{suffix}"), (1, f"1 thread{suffix}"):
@@ -45,8 +47,8 @@ def variants(model, sizes, torch):
 
 def pairs():
     """What is divided by what."""
-    unset = [(a if a.startswith("PyTorch") else a + UNSET, b + UNSET) for a, b in COMPARED]
-    return [*COMPARED, *unset, *((name, name + UNSET) for name in ("ours, 2 threads", "ours, 1 thread"))]
+    free = [(a if a.startswith("PyTorch") else a + FREE, b + FREE) for a, b in COMPARED]
+    return [*COMPARED, *free, *((name, name + FREE) for name in ("ours, 2 threads", "ours, 1 thread"))]
 
 
 def check_losses(model, workers):
@@ -78,9 +80,9 @@ def compare(model, sizes, torch, seconds, least):
                 count, n_quiet = counted(runs[of], runs[over]), int(quiet(runs[of], runs[over]).sum())
                 rows.append(row(model, of, over, "ms", [runs[name][count, 0] for name in (of, over)],
                                 [n_quiet, len(count)]))
-        megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers if worker.name in COMPARED[3]}
+        megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers if worker.name in BARE}
         rows.append(row(model, "bare, peak memory", "ours, peak memory", "MB",
-                        [megabytes[name] for name in COMPARED[3]], None))
+                        [megabytes[name] for name in BARE], None))
         about["versions"] = {worker.name: worker.ask("versions") for worker in workers}
     finally:
         for worker in workers:
@@ -123,6 +125,8 @@ def main():
                         help="for the table, the same as JSON, and the picture; tests/benchmarks/results by default")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two rounds, no PyTorch: does it run at all?")
     arguments = parser.parse_args()
+    if not shutil.which(arguments.torch):
+        parser.error(f"--torch must name a Python that can be run; got {arguments.torch}")
     models, axes, seconds, least = SIZES, AXES, SECONDS, 3
     if arguments.quick:
         models = {name: dataclasses.replace(sizes, B=4, T=8, D=16, n_layers=1) for name, sizes in SIZES.items()}

@@ -31,22 +31,25 @@ def table(results):
     about, models = results["machine"], results["models"]
     versions = {name: version for model in models.values() for name, version in model["versions"].items()}
     torch = next((version for name, version in versions.items() if name.startswith("PyTorch")), "left out")
-    blas = {("unset" if name.endswith("unset") else about["OPENBLAS_CORETYPE"]): version
+    blas = {("unset" if name.endswith("free") else about["OPENBLAS_CORETYPE"]): version
             for name, version in versions.items() if not name.startswith("PyTorch")}
     lines = [f"{about['processor']}, {about['cores']} cores, {about['system']}, load {about['load at the start']} "
              "at the start.",
              f"Python {about['Python']}, NumPy {about['NumPy']} with {about['BLAS']}, PyTorch {torch}.",
-             *(f"OPENBLAS_CORETYPE {coretype}: {version}." for coretype, version in blas.items()),
-             *(f"{model}: {', '.join(f'{name} {n}' for name, n in results['sizes'][model].items())}; the first losses "
-               f"of all variants differ by {facts['losses differ by']:.0e} at most." for model, facts in models.items())]
+             *(f"OPENBLAS_CORETYPE {coretype}: {version}." for coretype, version in blas.items())]
+    for model, facts in models.items():
+        sizes = ", ".join(f"{name} {n}" for name, n in results["sizes"][model].items())
+        lines.append(f"{model}: {sizes}. The first losses of all variants differ by {facts['losses differ by']:.0e} "
+                     "at most.")
     lines += ["", "| step | of | over | ratio | quartiles | medians | quiet rounds |", "|---|---|---|---:|---|---|---|"]
     for row in results["rows"]:
         (low, high), (upper, lower) = row["quartiles"], row["medians"]
         rounds = "{} of {}".format(*row["rounds"]) if row["rounds"] else ""
         lines.append(f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
                      f"{upper:.1f} and {lower:.1f} {row['unit']} | {rounds} |")
-    lines += ["", "A ratio above 1: the first takes longer. Ours: the library, its gradients by hand; bare: without these;",
-              "products: the matrix products of a step alone. Where fewer than three rounds were quiet, all count.",
+    lines += ["", "A ratio above 1: the first takes longer. Ours: the library, gradients by hand. Bare: without these.",
+              "Products: the matrix products of a step alone. Free: without OPENBLAS_CORETYPE, where it is set.",
+              "Where fewer than three rounds were quiet, all count.",
               "", "| GPT step, 1 thread, by | sizes | time | slope | peak memory | slope |",
               "|---|---|---|---:|---|---:|"]
     for axis, curve in results["growth"].items():
