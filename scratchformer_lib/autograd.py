@@ -280,7 +280,8 @@ def record(function, args, options):
         refuse(f"np.{name} with a list or an option that is tracked", "use np.stack, and arguments in their places")
     y = function(*values, **options)
     tape = next(x.tape for x in inputs if isinstance(x, Tracked))
-    return tape.write(name, lambda dy: rule(dy, y, *values, **options), inputs, [y])[0]
+    kept = (None, None, None) if function is np.add else (y, *values)       # its rule needs none of them
+    return tape.write(name, lambda dy: rule(dy, *kept, **options), inputs, [y])[0]
 
 
 CONSTANT = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan,
@@ -547,15 +548,17 @@ class differentiable:
     def __init__(self, f):
         if f is not self:
             functools.update_wrapper(self, f)
-            self.f, self.forward, self.signature = f, None, inspect.signature(f)
+            parameters = inspect.signature(f).parameters
+            self.f, self.forward, self.names = f, None, list(parameters)
+            self.n_positional = sum(x.kind is x.POSITIONAL_OR_KEYWORD for x in parameters.values())
 
     def __call__(self, *args, **options):
         tape = next((x.tape for x in (*args, *options.values()) if isinstance(x, Tracked)), None)
         if tape is None or self.forward is None or not tape.by_hand:
             return self.f(*args, **options)
-        bound = self.signature.bind(*args, **options)               # in the order of the signature
-        args, options = bound.args, bound.kwargs
-        names = list(self.signature.parameters)[len(args):]
+        args, names = list(args), self.names[len(args):]            # as many as can be, in the order of the signature
+        while len(args) < self.n_positional and names[0] in options:
+            args.append(options.pop(names.pop(0)))
         if any(map(holds, [*args, *options.values()])):
             refuse(f"a list or dict of arrays that {self.__name__} is given", "give it arrays, each as an argument")
         outputs, rule = self.forward(*told_apart(args), **{name: plain(x) for name, x in options.items()})

@@ -206,8 +206,10 @@ def linear(x, W, b=None):
     """
     check_axes("x", x, 1)
     check_linear(x.shape[-1], W, b)
-    y = (x.reshape(-1, W.shape[0]) @ W).reshape(*x.shape[:-1], W.shape[1])     # one large product
-    return y if b is None else y + b
+    y = x.reshape(-1, W.shape[0]) @ W                   # one large product
+    if b is not None:
+        y += b
+    return y.reshape(*x.shape[:-1], W.shape[1])
 
 # %%
 #| export

@@ -516,7 +516,7 @@ def attention_forward(q, k, v, mask=None):
     q_scaled = q * scale                                # cheaper than to scale the scores
     w = k @ np.swapaxes(q_scaled, -1, -2)               # (..., S, T): NumPy is faster down the columns
     if mask is not None:
-        w += np.swapaxes(np.where(mask, 0, -np.inf).astype(w.dtype), -1, -2)
+        w += np.ascontiguousarray(np.swapaxes(np.where(mask, 0, -np.inf), -1, -2), w.dtype)
     w -= np.maximum(np.max(w, axis=-2, keepdims=True), np.finfo(w.dtype).min)
     np.exp(w, out=w)
     total = np.ones(w.shape[-2], w.dtype) @ w
