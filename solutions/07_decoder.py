@@ -586,8 +586,8 @@ figures.cross_widget(read_by_training, [42, 761, *(n for n in never_seen[::8] if
 
 # %% [markdown]
 # Nobody told it the order of German numbers, nor which word means which. It reads as you would: for *ein* at *one*, the
-# last word, and then for *sechzig* at *sixty*, the one before. *Und* looks at the tens, which come next. For `<END>`,
-# which no English word says, the look spreads.
+# last word, and then for *sechzig* at *sixty*, the one before. *Und* looks at the tens, which come next. What
+# `<END>` looks at says little: no English word stands for it.
 #
 # ### Test yourself
 #

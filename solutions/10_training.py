@@ -326,7 +326,7 @@ figures.valley_picture(paths)
 # %% [markdown]
 # Look at the first steps. Plain descent and momentum jump across the valley, since it is steepest that way. AdamW sets
 # out with equal steps in both directions: how steep it is no longer counts. A valley of two numbers does not show what
-# that is worth; in a Transformer, with gradients of very different sizes in its tables, norms and matrices, it is much.
+# that is worth: a Transformer has thousands, with gradients of very different sizes in its tables, norms and matrices.
 #
 # ### Break it: no bias correction
 #
@@ -361,9 +361,9 @@ figures.lines_picture(steps, x="step", y="size of the step, in rates")
 # At step = warmup both are the same: there is the peak.
 #
 # **Exercise 10.2.** Write `noam(step, d_model, warmup)` (it is called after one of the paper's authors, Noam Shazeer).
-# Steps count from 1. It returns a Python float (a NumPy float64 would turn
-# float32 parameters into float64). `noam(100, 512, 4000)` gives 0.0000175, and `noam(4000, 512, 4000)`
-# the peak, 0.0006988. It took us one line.
+# Steps count from 1. It returns a Python float (a NumPy float64 would turn float32 parameters into
+# float64). `noam(100, 512, 4000)` gives 0.0000175, and `noam(4000, 512, 4000)` the peak, 0.0006988. It took us one
+# line.
 
 # %%
 #| export
@@ -414,8 +414,8 @@ figures.lines_picture({"noam(step, 32, 100)": [noam(step, 32, 100) for step in s
 # **Exercise 10.3.** Write `clip_by_norm(gradients, max_norm)`. It takes nested dicts of arrays and a Python number. It
 # returns gradients of the same form and dtype, whose length, over all arrays together, is at most max_norm. Where they
 # are longer, all are multiplied by max_norm / length; where not (also where all are 0), they come back with the same
-# values. The arrays that it was given stay as they are. `flat` makes one
-# dict of nested ones, `nested` undoes it: `flat({"a": {"b": x}})` is `{"a/b": x}`. It took us four lines.
+# values. The arrays that it was given stay as they are. `flat` makes one dict of nested ones, `nested` undoes it:
+# `flat({"a": {"b": x}})` is `{"a/b": x}`. It took us four lines.
 #
 # <details><summary>Hint</summary>
 #
