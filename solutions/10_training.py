@@ -582,7 +582,8 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     after the last. on_step: a function that gets a Step after every step.
     checkpoint: a file; it is written every `every` steps, and where there is one already, training goes on from it.
     about: what is trained, such as a config; it is noted in the checkpoint, and a checkpoint of another is refused.
-    workers: how many threads share a batch. ignore_id: labels that do not count, as in the loss.
+    workers: how many threads share a batch, each with one thread for its matrix products.
+    ignore_id: labels that do not count, as in the loss.
     Returns a Run; also where it is stopped by hand, or diverges: a warning says so then.
     Raises ValueError for a checkpoint that is damaged, or belongs to something else.
     """

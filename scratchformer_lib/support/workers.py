@@ -1,4 +1,7 @@
-"""A batch shared out among threads, each with one BLAS thread: NumPy works outside of Python's lock."""
+"""A batch shared out among threads, each with one BLAS thread: NumPy works outside of Python's lock.
+
+One thread has one BLAS thread, too: several get in each other's way where matrices are small or the machine is busy.
+"""
 import contextlib
 import copy
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +17,11 @@ def shared_out(differentiate, n_workers, n_labels):
     differentiate: a function of params, the arrays of a batch, (B, ...) each, and rng, that returns (loss, gradients)
     of a mean over labels. n_labels: a function of a batch: how many labels count in it. So much does a share weigh.
     """
-    if n_workers == 1:
-        return differentiate
     threads, one_blas_thread = ThreadPoolExecutor(n_workers), blas_limit()
+
+    def alone(params, *batch, rng=None):
+        with one_blas_thread():
+            return differentiate(params, *batch, rng=rng)
 
     def run(params, *batch, rng=None):
         shares = [share for share in zip(*(np.array_split(x, n_workers) for x in batch), strict=True)
@@ -34,7 +39,7 @@ def shared_out(differentiate, n_workers, n_labels):
         gradients = {name: sum(weight * part[name] for weight, part in zip(weights, slopes, strict=True))
                      for name in slopes[0]}
         return sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True)), nested(gradients)
-    return run
+    return alone if n_workers == 1 else run
 
 
 def blas_limit():

@@ -32,7 +32,8 @@ def make_step(model, sizes, by_hand=True, workers=1):
     """A function that takes the next step of a training, and returns the loss before it."""
     optimizer, turns = AdamW(betas=BETAS, weight_decay=WEIGHT_DECAY), itertools.cycle(batches(model, sizes))
     differentiate = value_and_grad(loss_of(model, sizes), by_hand)
-    differentiate = shared_out(differentiate, workers, n_labels=lambda batch: batch[-1].size)
+    if workers > 1:                     # else with as many BLAS threads as there are
+        differentiate = shared_out(differentiate, workers, n_labels=lambda batch: batch[-1].size)
     params = first_params(model, sizes)
     state = optimizer.start(params)
 
