@@ -280,10 +280,11 @@ def record(function, args, options):
         refuse(f"np.{name} with a list or an option that is tracked", "use np.stack, and arguments in their places")
     y = function(*values, **options)
     tape = next(x.tape for x in inputs if isinstance(x, Tracked))
-    kept = (None, None, None) if function is np.add else (y, *values)       # its rule needs none of them
+    kept = [None] * (1 + len(values)) if function in DY_ALONE else [y, *values]
     return tape.write(name, lambda dy: rule(dy, *kept, **options), inputs, [y])[0]
 
 
+DY_ALONE = {np.add, np.subtract, np.negative, np.broadcast_to}      # their rules need dy alone; the rest is not kept
 CONSTANT = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan,
             np.isinf, np.sign, np.argmax, np.argmin, np.argsort, np.any, np.all, np.shape, np.ndim, np.size,
             np.zeros_like, np.ones_like}               # steps, whose slope is 0, and questions about shapes

@@ -207,9 +207,8 @@ class SGD:
 
     def step(self, params, gradients, state, rate):
         """One step. Returns the new params and the new state; the old ones stay as they are."""
-        velocity, slopes, last = {}, flat(gradients), flat(state["velocity"])
-        for name in slopes:
-            velocity[name] = self.momentum * last[name] + slopes[name]
+        last = flat(state["velocity"])
+        velocity = {name: self.momentum * last[name] + dx for name, dx in flat(gradients).items()}
         new = {name: x - rate * velocity[name] for name, x in flat(params).items()}
         return nested(new), {"velocity": nested(velocity)}
 
@@ -296,9 +295,9 @@ class AdamW:
 
     def step(self, params, gradients, state, rate):
         """One step. Returns the new params and the new state; the old ones stay as they are."""
-        step, slopes = state["step"] + 1, flat(gradients)
+        step, dxs = state["step"] + 1, flat(gradients)
         means, squares = flat(state["mean"]), flat(state["square"])
-        new = {name: adamw_step(x, slopes[name], means[name], squares[name], step, rate, self.betas, self.eps,
+        new = {name: adamw_step(x, dxs[name], means[name], squares[name], step, rate, self.betas, self.eps,
                                 self.weight_decay if x.ndim > 1 else 0.0) for name, x in flat(params).items()}
         x, mean, square = (nested({name: three[i] for name, three in new.items()}) for i in range(3))
         return x, {"step": step, "mean": mean, "square": square}
@@ -560,7 +559,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Place:
+class Checkpoint:
     """Where a training has got to: all that it takes to go on from there, to the bit."""
     step: int
     params: dict
@@ -595,7 +594,7 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
     check_tree(params)
     optimizer = AdamW() if optimizer is None else optimizer
     losses, stopped, settings = [], "", repr((about, optimizer, max_norm, workers, ignore_id))
-    now = Place(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
+    now = Checkpoint(0, params, optimizer.start(params), params, {}, rng.bit_generator.state)
     if checkpoint is not None and not pathlib.Path(checkpoint).parent.is_dir():
         raise ValueError(f"checkpoint must be a file in a folder that is there; got {checkpoint}")
     if checkpoint is not None and pathlib.Path(checkpoint).exists():
@@ -625,7 +624,7 @@ def fit(loss, params, draw, n_steps, rng, optimizer=None, rate=1e-3, max_norm=1.
                 lowest = min((x for x in validations.values() if not math.isnan(x)), default=math.inf)
                 validations = validations | {step: float(validate(params))}
                 best = params if validations[step] <= lowest else best
-            now = Place(step, params, state, best, validations, rng.bit_generator.state)
+            now = Checkpoint(step, params, state, best, validations, rng.bit_generator.state)
             if on_step is not None:
                 on_step(Step(step, n_steps, losses[-1], rate_now, n_labels(batch), validations.get(step), params))
             if checkpoint is not None and due:

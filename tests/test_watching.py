@@ -59,7 +59,7 @@ def notebook(monkeypatch):
     monkeypatch.setattr(watching, "get_ipython", lambda: notebook)
     monkeypatch.setattr(watching, "display", notebook.display)
     monkeypatch.setattr(watching.figures, "png", notebook.draw)
-    monkeypatch.setattr(watching.figures, "_quick_png", notebook.draw)
+    monkeypatch.setattr(watching.figures, "quick_png", notebook.draw)
     monkeypatch.setattr(watching.time, "perf_counter", lambda: notebook.clock)
     return notebook
 

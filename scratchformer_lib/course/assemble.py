@@ -249,8 +249,8 @@ def admit(answers, exercises, shipped=SHIPPED):
     return admitted, refused
 
 
-def all_but(answers, name):
-    return {key: answer for key, answer in answers.items() if key != name}
+def all_but(answers, *names):
+    return {key: answer for key, answer in answers.items() if key not in names}
 
 
 def first_failure(answers, exercises, modules, shipped):

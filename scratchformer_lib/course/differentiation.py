@@ -9,8 +9,8 @@ from ..autograd import Tape, Tracked, backward, tree_map
 from ..support.trees import flat
 from ..transformer import TransformerConfig, init_transformer
 from . import assemble, exercise
+from .learner import FIRST_WITH_GRADIENTS
 
-FIRST_WITH_GRADIENTS = 9                # what comes from there on needs none
 TOO_SLOW = 4                            # times the course's own step of training
 
 
@@ -19,7 +19,7 @@ def not_differentiable(answers, exercises):
     problems = {}
     with assemble.trial(answers, assemble.shipped_modules(), assemble.SHIPPED) as function:
         for asked in exercises:
-            if asked.name in answers and int(asked.number.split(".")[0]) < FIRST_WITH_GRADIENTS:
+            if asked.name in answers and float(asked.number) < int(FIRST_WITH_GRADIENTS):
                 reason = assemble.failure_reason(of_gradients(asked), function)
                 if reason:
                     problems[asked.name] = reason
@@ -73,14 +73,10 @@ def too_slow(answers, exercises):
     if step_time(answers, exercises) > TOO_SLOW * own:
         alone = {name: step_time({name: answer}, exercises) / own for name, answer in answers.items()}
         for name in sorted(alone, key=alone.get, reverse=True):
-            if step_time(all_but(answers, slow), exercises) <= TOO_SLOW * own:
+            if step_time(assemble.all_but(answers, *slow), exercises) <= TOO_SLOW * own:
                 break
             slow[name] = f"With it, a step of training takes {alone[name]:.0f} times as long"
     return slow
-
-
-def all_but(answers, names):
-    return {name: answer for name, answer in answers.items() if name not in names}
 
 
 def step_time(answers, exercises):
@@ -96,10 +92,10 @@ def step_time(answers, exercises):
             inputs, labels = own["teacher_forcing_pair"](tgt)
             tracked = tree_map(tape.track, params)
             loss = own["cross_entropy"](own["transformer"](tracked, config, src, inputs, rng), labels)
-            slopes = backward(tape, {loss.slot: np.ones_like(loss.value)})
-            slopes = flat(own["clip_by_norm"](tree_map(lambda x: slopes[x.slot], tracked), 1.0))
+            found = backward(tape, {loss.slot: np.ones_like(loss.value)})
+            dxs = flat(own["clip_by_norm"](tree_map(lambda x: found[x.slot], tracked), 1.0))
             for name, x in flat(params).items():
-                own["adamw_step"](x, slopes[name], np.zeros_like(x), np.ones_like(x), 1, 0.001)
+                own["adamw_step"](x, dxs[name], np.zeros_like(x), np.ones_like(x), 1, 0.001)
 
         def seconds():
             start = time.perf_counter()

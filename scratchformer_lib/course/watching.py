@@ -8,8 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from . import figures
-from .figures import ACCENT, FAINT, INK, MUTED, tint
-from .figures.chapter_10 import running_mean
+from .figures import ACCENT, FAINT, INK, MUTED, running_mean, tint
 
 EVERY = 0.5                             # seconds from one drawing to the next, at least
 MOST = 1000                             # points of a line that are drawn
@@ -75,12 +74,12 @@ class Watch:
         times = tqdm.format_meter(**meter, bar_format="in {elapsed}" if over else "{elapsed} gone, {remaining} left")
         with figures.styled():
             fig = self.picture(step, f"{speed}   {times}")
-            image = figures.png(fig) if over else figures._quick_png(fig)
+            image = figures.png(fig) if over else figures.quick_png(fig)
         alt = (f"A training after step {step.step:,} of {step.n_steps:,}, {times}: {numbers}. A line of its loss, from "
                f"{self.losses[0]:.3g} after step {self.steps[0]:,} on.")
-        data = {"image/png": figures._base64(image),
+        data = {"image/png": figures.base64_of(image),
                 "text/plain": tqdm.format_meter(**meter, unit=" steps", ncols=110, postfix=f"{numbers}, {speed}")}
-        metadata = {"image/png": {"alt": alt, **figures._size(fig)}}
+        metadata = {"image/png": {"alt": alt, **figures.size_of(fig)}}
         if self.shown is None:
             self.shown = display(data, metadata=metadata, raw=True, display_id=True)
         else:

@@ -7,8 +7,6 @@ import numbers
 
 import numpy as np
 
-from .trees import flat, nested
-
 
 def check_count(name, n, least=1):
     """A whole number, at least `least`."""
@@ -287,16 +285,13 @@ def check_vector(name, v, size):
         raise ValueError(f"{name} must have shape ({size},), the size of x's last axis; got {v.shape}")
 
 
-def check_tree(params):
-    """Nested dicts of arrays of floats; no "/" in their names, which puts names together."""
-    arrays = flat(params)
-    for name, x in arrays.items():
-        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-            got = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-            raise ValueError(f"params must be nested dicts of arrays of floats; got {got} as {name or 'params'}")
-    if flat(nested(arrays)).keys() != arrays.keys() or any("/" in name for name in names_in(params)):
-        raise ValueError(f"params must have names without \"/\"; got {', '.join(arrays)}")
-
-
-def names_in(params):
-    return [name for key, part in params.items() for name in [key, *(names_in(part) if isinstance(part, dict) else [])]]
+def check_tree(params, name="params"):
+    """Nested dicts of arrays of floats, with names that have no "/" in them, which puts names together."""
+    if isinstance(params, dict):
+        for key, part in params.items():
+            if not isinstance(key, str) or "/" in key:
+                raise ValueError(f"{name} must have names without \"/\"; got {key!r}")
+            check_tree(part, f"{name}[{key!r}]")
+    elif not isinstance(params, np.ndarray) or params.dtype.kind != "f":
+        got = f"dtype {params.dtype}" if isinstance(params, np.ndarray) else type(params).__name__
+        raise ValueError(f"{name} must be an array of floats, or a dict of such; got {got}")

@@ -8,15 +8,15 @@ from .shapes import check_same_shapes
 from .trees import flat
 
 
-def save_checkpoint(path, place, losses, settings):
-    """Write a checkpoint. place: a Place of chapter 10. losses: a list. settings: a text."""
-    about = {"step": place.step, "rng": place.rng, "settings": settings, "validations": place.validations}
-    save_model(path, "checkpoint", about, {"params": place.params, "best": place.best, "state": place.state,
+def save_checkpoint(path, now, losses, settings):
+    """Write a checkpoint. now: a Checkpoint of chapter 10. losses: a list. settings: a text."""
+    about = {"step": now.step, "rng": now.rng, "settings": settings, "validations": now.validations}
+    save_model(path, "checkpoint", about, {"params": now.params, "best": now.best, "state": now.state,
                                            "losses": np.array(losses)})
 
 
 def load_checkpoint(path, start, settings):
-    """Read a checkpoint: (place, losses). start: where a training like it begins.
+    """Read a checkpoint: (a Checkpoint, losses). start: where a training like it begins.
 
     Raises ValueError where it is damaged, or of another model, other settings or another kind of random generator.
     """
@@ -35,10 +35,10 @@ def load_checkpoint(path, start, settings):
         numbers = {name: int(arrays["state"].pop(name)) for name, x in start.state.items() if isinstance(x, int)}
         for name in start.state.keys() - numbers.keys():
             check_same_shapes(arrays["state"][name], start.state[name])
-        place = replace(start, step=int(about["step"]), params=arrays["params"], best=arrays["best"],
-                        state={**arrays["state"], **numbers}, rng=about["rng"],
-                        validations={int(step): value for step, value in about["validations"].items()})
-        return place, [float(loss) for loss in arrays["losses"]]
+        now = replace(start, step=int(about["step"]), params=arrays["params"], best=arrays["best"],
+                      state={**arrays["state"], **numbers}, rng=about["rng"],
+                      validations={int(step): value for step, value in about["validations"].items()})
+        return now, [float(loss) for loss in arrays["losses"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must be a checkpoint of this training; move it away, or name another file "
                          f"({error})") from error

@@ -35,9 +35,9 @@ def shared_out(differentiate, n_workers, n_labels):
                        for share, rng in zip(shares, rngs, strict=True)]
             results = [job.result() for job in started]
         weights = [n_labels(share) / n_labels(batch) for share in shares]
-        slopes = [flat(gradients) for _, gradients in results]
-        gradients = {name: sum(weight * part[name] for weight, part in zip(weights, slopes, strict=True))
-                     for name in slopes[0]}
+        parts = [flat(gradients) for _, gradients in results]
+        gradients = {name: sum(weight * part[name] for weight, part in zip(weights, parts, strict=True))
+                     for name in parts[0]}
         return sum(weight * loss for weight, (loss, _) in zip(weights, results, strict=True)), nested(gradients)
     return alone if n_workers == 1 else run
 

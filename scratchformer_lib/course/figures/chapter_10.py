@@ -28,6 +28,7 @@ from . import (
     place,
     plain,
     room,
+    running_mean,
     shade,
     show,
     sketch,
@@ -109,11 +110,6 @@ def lines_picture(lines, x, y, smooth=1):
     end_labels(axes, ends, gap=0.36 if any("\n" in name for name in names.values()) else 0.19)
     said = "; ".join(f"{name}: {_course(np.asarray(values, dtype=float), smooth)}" for name, values in lines.items())
     show(fig, f"Lines by {x}, of the {y}. {said}.")
-
-
-def running_mean(values, n):
-    """At each place the mean of the last n values; at the beginning, of those that there are."""
-    return np.convolve(values, np.ones(n))[:len(values)] / np.minimum(np.arange(1, len(values) + 1), n)
 
 
 def _course(values, smooth):
