@@ -1,5 +1,5 @@
 """The Transformer: everything connected. Made from solutions/08_transformer.py: edit there."""
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from .encoder import embed_sequence, encoder, init_encoder, record_of
 from .multi_head import init_linear, linear
 from .softmax import log_softmax
 from .support.arguments import check_at_least_0, check_batch, check_config, check_count, check_length, check_pair
-from .support.files import load_model, save_model
-from .support.shapes import OnlyShapes, check_same_shapes
-from .support.trees import flat
+from .support.models import Model
 
 
 @dataclass(frozen=True)
@@ -170,15 +168,13 @@ def best_ends(model, src, max_length, width, length_penalty):
     return best, scores
 
 
-class Transformer:
+class Transformer(Model):
     """A Transformer: a config and its parameters, in one object that scores, writes, and can be saved.
 
     config: a TransformerConfig. params: as init_transformer draws them for it.
     Raises ValueError where an array is missing, is not in the config, or has another shape.
     """
-    def __init__(self, config, params):
-        check_same_shapes(params, init_transformer(OnlyShapes(), config))
-        self.config, self.params = config, params
+    config_class, draw = TransformerConfig, staticmethod(init_transformer)
 
     def __call__(self, src, tgt, rng=None, record=None):
         """Logits (B, T, n_tgt_vocab) for the ids src (B, S) and tgt (B, T); see transformer."""
@@ -198,30 +194,3 @@ class Transformer:
             return self.config.max_length
         check_length("max_length", max_length, self.config.max_length)
         return max_length
-
-    @property
-    def n_parameters(self):
-        """How many numbers there are in it; what is shared counts once."""
-        return sum(x.size for x in flat(self.params).values())
-
-    def summary(self):
-        """A table: how many of the parameters each part has, as a text."""
-        parts = {}
-        for name, x in flat(self.params).items():
-            part = ", ".join(name.split("/")[:2 if name.startswith(("encoder", "decoder")) else 1])
-            parts[part] = parts.get(part, 0) + x.size
-        parts["all"] = self.n_parameters
-        return "\n".join(f"{part:22}{n:>15,}{n / self.n_parameters:>8.1%}" for part, n in parts.items())
-
-    def save(self, path):
-        """Write config and parameters to a file, .npz. The file is whole or not there."""
-        save_model(path, "Transformer", asdict(self.config), self.params)
-
-    @classmethod
-    def load(cls, path):
-        """Read a model that was saved. Raises ValueError where the file is damaged, newer, or not a Transformer."""
-        config, params = load_model(path, "Transformer")
-        try:
-            return cls(TransformerConfig(**config), params)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} must hold a Transformer that fits its config: {error}") from error

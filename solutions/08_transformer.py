@@ -42,7 +42,7 @@ begin("08")
 #| export
 import pathlib
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,10 +64,8 @@ from scratchformer_lib.support.arguments import (
     check_pair,
     check_targets,
 )
-from scratchformer_lib.support.files import load_model, save_model
+from scratchformer_lib.support.models import Model
 from scratchformer_lib.support.number_words import in_english, in_german
-from scratchformer_lib.support.shapes import OnlyShapes, check_same_shapes
-from scratchformer_lib.support.trees import flat
 
 # %% [markdown]
 # ## 1. The whole of it
@@ -627,20 +625,19 @@ for alpha in (0.0, 0.6, 1.0):
 #
 # ## 5. What you built, on something real
 #
-# The model as one object: config and parameters together, with everything that one does with them. It can be saved;
-# the file holds numbers and the config, and no code, so that opening a stranger's file runs nothing.
+# The model as one object: config and parameters together, with everything that one does with them. What any model can
+# do stands in `support/models.py`: `n_parameters`, a `summary()`, `save(path)` and `load(path)`. The file holds numbers
+# and the config, and no code, so that opening a stranger's file runs nothing.
 
 # %%
 #| export
-class Transformer:
+class Transformer(Model):
     """A Transformer: a config and its parameters, in one object that scores, writes, and can be saved.
 
     config: a TransformerConfig. params: as init_transformer draws them for it.
     Raises ValueError where an array is missing, is not in the config, or has another shape.
     """
-    def __init__(self, config, params):
-        check_same_shapes(params, init_transformer(OnlyShapes(), config))
-        self.config, self.params = config, params
+    config_class, draw = TransformerConfig, staticmethod(init_transformer)
 
     def __call__(self, src, tgt, rng=None, record=None):
         """Logits (B, T, n_tgt_vocab) for the ids src (B, S) and tgt (B, T); see transformer."""
@@ -660,33 +657,6 @@ class Transformer:
             return self.config.max_length
         check_length("max_length", max_length, self.config.max_length)
         return max_length
-
-    @property
-    def n_parameters(self):
-        """How many numbers there are in it; what is shared counts once."""
-        return sum(x.size for x in flat(self.params).values())
-
-    def summary(self):
-        """A table: how many of the parameters each part has, as a text."""
-        parts = {}
-        for name, x in flat(self.params).items():
-            part = ", ".join(name.split("/")[:2 if name.startswith(("encoder", "decoder")) else 1])
-            parts[part] = parts.get(part, 0) + x.size
-        parts["all"] = self.n_parameters
-        return "\n".join(f"{part:22}{n:>15,}{n / self.n_parameters:>8.1%}" for part, n in parts.items())
-
-    def save(self, path):
-        """Write config and parameters to a file, .npz. The file is whole or not there."""
-        save_model(path, "Transformer", asdict(self.config), self.params)
-
-    @classmethod
-    def load(cls, path):
-        """Read a model that was saved. Raises ValueError where the file is damaged, newer, or not a Transformer."""
-        config, params = load_model(path, "Transformer")
-        try:
-            return cls(TransformerConfig(**config), params)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} must hold a Transformer that fits its config: {error}") from error
 
 # %%
 fitted = fit(*teacher_forcing_pair(tgt))                # once more, so that this cell needs no other
@@ -734,7 +704,7 @@ for n in (42, 761, 999):
 
 # %%
 paper = TransformerConfig(37000, 37000, shared_embeddings=True, tied_output=True)
-base = Transformer(paper, init_transformer(np.random.default_rng(0), paper))
+base = Transformer.random(paper, np.random.default_rng(0))
 print(base.summary())
 
 ids = np.random.default_rng(1).integers(4, 37000, (2, 12))
