@@ -227,22 +227,93 @@ def check_config(config):
     """The fields of a TransformerConfig."""
     for name in ("n_src_vocab", "n_tgt_vocab"):
         check_count(name, getattr(config, name), least=3)       # <PAD>, <START> and <END> have to be there
-    for name in ("d_model", "n_heads", "d_ff", "n_encoder_layers", "n_decoder_layers", "max_length"):
-        check_count(name, getattr(config, name))
-    for name in ("d_k", "d_v"):
-        if getattr(config, name) is None:
-            check_heads(f"d_model, where {name} is not given,", config.d_model, config.n_heads)
-        else:
-            check_count(name, getattr(config, name))
-    for name in ("pre_norm", "scale_embeddings", "shared_embeddings", "tied_output"):
-        if not isinstance(getattr(config, name), bool):
-            raise ValueError(f"{name} must be True or False; got {getattr(config, name)!r}")
-    if config.activation not in ("relu", "gelu"):
-        raise ValueError(f"activation must be \"relu\" or \"gelu\"; got {config.activation!r}")
-    check_rate("dropout", config.dropout)
+    check_sizes(config, "d_ff", "n_encoder_layers", "n_decoder_layers")
+    check_bools(config, "pre_norm", "scale_embeddings", "shared_embeddings", "tied_output")
     if config.shared_embeddings and config.n_src_vocab != config.n_tgt_vocab:
         raise ValueError(f"n_tgt_vocab must be n_src_vocab = {config.n_src_vocab}, where embeddings are shared; "
                          f"got {config.n_tgt_vocab}")
+
+
+def check_gpt_config(config):
+    """The fields of a GPTConfig."""
+    check_sizes(config, "n_vocab", "n_layers", *(["d_ff"] if config.d_ff is not None else []))
+    check_bools(config, "pre_norm", "tied_output")
+    check_one_of(config, "positions", "learned", "sinusoidal")
+    if config.end_id is not None:
+        check_ids("end_id", config.end_id, config.n_vocab)
+
+
+def check_sizes(config, *names):
+    """What every config has: sizes, heads that share d_model, an activation, dropout. names: further sizes."""
+    for name in (*names, "d_model", "n_heads", "max_length"):
+        check_count(name, getattr(config, name))
+    for name in ("d_k", "d_v"):
+        if getattr(config, name, None) is None:
+            check_heads(f"d_model, where {name} is not given," if hasattr(config, name) else "d_model", config.d_model,
+                        config.n_heads)
+        else:
+            check_count(name, getattr(config, name))
+    check_one_of(config, "activation", "relu", "gelu")
+    check_rate("dropout", config.dropout)
+
+
+def check_bools(config, *names):
+    for name in names:
+        if not isinstance(getattr(config, name), bool):
+            raise ValueError(f"{name} must be True or False; got {getattr(config, name)!r}")
+
+
+def check_one_of(config, name, *choices):
+    if getattr(config, name) not in choices:
+        quoted = " or ".join(f'"{choice}"' for choice in choices)
+        raise ValueError(f"{name} must be {quoted}; got {getattr(config, name)!r}")
+
+
+def check_share(name, p):
+    if not isinstance(p, numbers.Real) or not 0 < p <= 1:
+        raise ValueError(f"{name} must be a share above 0, at most 1; got {p!r}")
+
+
+def check_stream(stream, length):
+    """Ids (N,), more than `length` of them."""
+    check_count("length", length)
+    check_ids("stream", stream)
+    if np.ndim(stream) != 1 or len(stream) <= length:
+        raise ValueError(f"stream must be one row of more than {length} ids, so that every token of a row has one that "
+                         f"comes next; got shape {np.shape(stream)}")
+
+
+def check_prompts(prompt, n_vocab):
+    """Ids (T,), or several such rows of any lengths. Returns a list of lists."""
+    if isinstance(prompt, str) or not hasattr(prompt, "__len__") or len(prompt) == 0:
+        raise ValueError(f"prompt must be ids (T,), or a list of such; got {prompt!r}")
+    prompts = [prompt] if np.ndim(prompt[0]) == 0 else prompt
+    for one in prompts:
+        check_ids("each prompt", one, n_vocab)
+        if np.ndim(one) != 1:
+            raise ValueError(f"each prompt must be a row of ids; got shape {np.shape(one)}")
+    return [np.asarray(one).tolist() for one in prompts]
+
+
+def check_known(name, texts, vocabulary):
+    """Texts of words that a vocabulary has."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"{name} must be a text, or a list of texts; got {text!r}")
+        for word in text.split():
+            if word not in vocabulary.ids:
+                raise ValueError(f"{name} must be of words that the model knows; got {word!r}")
+
+
+def check_cache(cache, x, W_K, W_V, n_heads):
+    """Empty, or "k" (B, H, S, d_k) and "v" (B, H, S, d_v) of positions before x (B, T, D)."""
+    if not cache:
+        return
+    check_keys("cache", cache, "k", "v")
+    for name, W in (("k", W_K), ("v", W_V)):
+        shape, wanted = cache[name].shape, (*x.shape[:-2], n_heads, cache["k"].shape[-2], W.shape[1] // n_heads)
+        if shape != wanted:
+            raise ValueError(f"the cache's {name} must have shape {wanted}; got {shape}")
 
 
 def check_at_least_0(name, x):

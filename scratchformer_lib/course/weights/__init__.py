@@ -3,10 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...attention import causal_mask
 from ...embeddings import Vocabulary
-from ...encoder import embed_sequence, encoder
-from ...softmax import softmax
+from ...gpt import GPTConfig, TransformerLM, generate_text
 from ...support.files import load_model
 from ...transformer import Transformer, TransformerConfig
 
@@ -38,13 +36,17 @@ def translate(text):
     return target.decode(model.greedy_decode(source.encode([text]))[0]).removesuffix(" <END>")
 
 
-def write(rng):
-    """Write a sentence: draw one word after another, until it ends. rng: a np.random.Generator."""
+def writer(trained=True):
+    """The language model of chapter 12: (a TransformerLM, its vocabulary). trained: False for random parameters."""
     config, params = load("writer")
-    vocabulary, ids = Vocabulary(config["words"]), [Vocabulary.start_id]
-    while ids[-1] != Vocabulary.end_id and len(ids) < 20:
-        x = encoder(embed_sequence(np.array(ids), params["table"]), params["blocks"], config["n_heads"],
-                    causal_mask(len(ids)), pre_norm=True)
-        shares = softmax((x[-1] @ params["table"].T).astype(np.float64))
-        ids.append(int(rng.choice(len(vocabulary), p=shares)))
-    return vocabulary.decode(ids[1:]).removesuffix(" <END>")
+    vocabulary = Vocabulary(config["words"])
+    sizes = GPTConfig(len(vocabulary), d_model=params["table"].shape[1], n_heads=config["n_heads"], n_layers=2,
+                      d_ff=16, max_length=16, positions="sinusoidal", dropout=0.0, end_id=Vocabulary.end_id)
+    if not trained:
+        return TransformerLM.random(sizes, np.random.default_rng(0)), vocabulary
+    return TransformerLM(sizes, params), vocabulary
+
+
+def write(rng, trained=True):
+    """Write a sentence: draw one word after another, until it ends. rng: a np.random.Generator."""
+    return generate_text(*writer(trained), rng=rng)
