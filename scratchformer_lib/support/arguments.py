@@ -316,6 +316,15 @@ def check_cache(cache, x, W_K, W_V, n_heads):
             raise ValueError(f"the cache's {name} must have shape {wanted}; got {shape}")
 
 
+def check_pieces(pieces, *known):
+    """Names of pieces that there are."""
+    if isinstance(pieces, str):
+        raise ValueError(f"pieces must be several names, such as {{{known[0]!r}}}; got one text, {pieces!r}")
+    for piece in pieces:
+        if piece not in known:
+            raise ValueError(f"pieces must be some of {', '.join(known)}; got {piece!r}")
+
+
 def check_at_least_0(name, x):
     if not isinstance(x, numbers.Real) or not 0 <= x < math.inf:
         raise ValueError(f"{name} must be a number, at least 0; got {x!r}")
