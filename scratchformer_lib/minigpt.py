@@ -237,7 +237,7 @@ def n_parameters(config):
     return sum(math.prod(x.shape) for x in flat(init_transformer_lm(OnlyShapes(), config)).values())
 
 
-def cost(preset, n_vocab, n_tokens=1024):
+def cost(preset, n_vocab, n_tokens=512):
     """What a training would take here: its memory computed, its time measured in three steps.
 
     preset: a Preset. n_vocab: how many tokens there are. n_tokens: so many at most are in a batch that is measured.

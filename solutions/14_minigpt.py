@@ -2,6 +2,8 @@
 # # 14 · miniGPT: your text
 #
 # <!-- badges -->
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/scratchformer/scratchformer/blob/main/chapters/14_minigpt.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/scratchformer/scratchformer/main?labpath=chapters/14_minigpt.ipynb)
 # <!-- /badges -->
 #
 # **The question: what does it take to train a GPT on real text, and what is each of its parts worth?**
@@ -16,7 +18,24 @@
 
 # %%
 #| setup
-begin("14", mine=True)
+# Run this cell first. It finds the course (where it is missing, as on Colab, it installs it) and opens the chapter.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+if importlib.util.find_spec("scratchformer_lib") is None:
+    above = [folder for folder in pathlib.Path.cwd().parents if (folder / "scratchformer_lib").is_dir()]
+    if above:
+        sys.path.insert(0, str(above[0]))
+    else:
+        course = "git+https://github.com/scratchformer/scratchformer"
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", course], check=True)
+        importlib.invalidate_caches()
+
+from scratchformer_lib.course import begin, check, progress, solution
+
+begin("14")
 
 # %%
 #| given
@@ -456,7 +475,7 @@ figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in rungs
 # %%
 without = {"all pieces": PIECES} | {f"without {piece.replace('_', '-')}": tuple(p for p in PIECES if p != piece)
                                     for piece in PIECES}
-figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in without.items()})
+figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in without.items()}, to_first=True)
 
 # %% [markdown]
 # From both sides the residuals come first. But the feed-forward, which did harm on the ladder, is worth having in this
@@ -832,15 +851,15 @@ print(f"{'zip':11} {' ' * 20}  {8 * zipped / len(validation.encode('utf-8')):.2f
 # %%
 @functools.cache
 def short_of_text():
-    """Losses by step, on three texts, of a model that is trained on 6,000 characters."""
+    """A model that is trained on 6,000 characters: for each of three texts, its losses by step."""
     few, loss, n_steps = training_ids[:6000], lm_loss(small), 300
     asked = {"trained on": few[:5400], "the tenth that overlaps": few[5400:], "never seen": validation_ids}
-    curves = {name: [] for name in asked}
+    curves = {name: {} for name in asked}
 
     def ask(step):
         for name, ids in asked.items():
-            due = step.step % 20 == 0 or step.step == 1
-            curves[name].append(estimate_loss(loss, step.params, ids, 12, 32, 5) if due else np.nan)
+            if step.step % 20 == 0 or step.step == 1:
+                curves[name][step.step] = estimate_loss(loss, step.params, ids, 12, 32, 5)
 
     rng = np.random.default_rng(0)
     fit(loss, init_transformer_lm(rng, small), lambda rng: get_batch(few, 12, 32, rng), n_steps, rng, on_step=ask,
@@ -849,7 +868,7 @@ def short_of_text():
 
 figures.overlap_picture(short_of_text())
 for name, losses in short_of_text().items():
-    print(f"{name:25} at the end {losses[-1]:.2f}, lowest {np.nanmin(losses):.2f}")
+    print(f"{name:25} at the end {list(losses.values())[-1]:.2f}, lowest {min(losses.values()):.2f}")
 
 # %% [markdown]
 # The tenth that overlaps says that all is well, and gets better and better. The text that was never seen says

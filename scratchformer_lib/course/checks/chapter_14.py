@@ -305,8 +305,8 @@ wrong_estimate(DROPPED,
                    g.params, *batch, rng=np.random.default_rng(g.seed)))},
                all_drawn_first={"losses": lambda g: [float(g.loss(g.params, *batch, g.rng))
                                                      for batch in [g.draw() for _ in range(g.n)]]})
-wrong_estimate("Only the first batch counts. Either a new generator is made for each batch, in the loop, and all are the "
-               "same one; or `return` is in the loop. Make it before the loop, return after it.",
+wrong_estimate("Only the first batch counts. Either a new generator is made for each batch, in the loop, and all are "
+               "the same one; or `return` is in the loop. Make it before the loop, return after it.",
                first_alone={"mean": lambda g: g.losses[0]},
                generator_in_the_loop={"draw": lambda g: lambda: get_batch(
                    g.ids, g.n_rows, g.length, np.random.default_rng(g.seed))},
@@ -368,8 +368,8 @@ wrong_estimate("Inputs and labels have changed places on the way to the loss.",
                exchanged={"ask": lambda g: lambda batch: float(g.loss(g.params, batch[1], batch[0]))})
 wrong_estimate("The inputs are given as labels too. The labels are the second that `get_batch` returns.",
                inputs_twice={"ask": lambda g: lambda batch: float(g.loss(g.params, batch[0], batch[0]))})
-wrong_estimate("The loss takes three things one by one, the parameters first: `loss(params, inputs, labels)`. A batch is "
-               "a pair: `inputs, labels = get_batch(...)`, or `*batch`.",
+wrong_estimate("The loss takes three things one by one, the parameters first: `loss(params, inputs, labels)`. A batch "
+               "is a pair: `inputs, labels = get_batch(...)`, or `*batch`.",
                batch_in_one={"ask": lambda g: lambda batch: float(g.loss(g.params, batch))},
                no_params={"ask": lambda g: lambda batch: float(g.loss(*batch))},
                params_last={"ask": lambda g: lambda batch: float(g.loss(*batch, g.params))})
@@ -786,8 +786,8 @@ wrong_bits("You make a perplexity of the loss. Nats become bits by a division: `
 wrong_bits("These are bits per *character*. In UTF-8 a character may have several bytes: "
            "`len(text.encode(\"utf-8\"))`.",
            by_characters={"bytes": lambda g: len(g.text)})
-wrong_bits("These are bits per token. Multiplied by the number of tokens, `len(tokenizer.encode(text))`, they are those of "
-           "the text; then divide by the number of its bytes.",
+wrong_bits("These are bits per token. Multiplied by the number of tokens, `len(tokenizer.encode(text))`, they are those "
+           "of the text; then divide by the number of its bytes.",
            by_tokens={"result": lambda g: g.loss / math.log(2)},
            characters_for_both={"tokens": lambda g: len(g.text), "bytes": lambda g: len(g.text)},
            bytes_for_both={"tokens": lambda g: len(g.text.encode("utf-8"))})
