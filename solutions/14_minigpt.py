@@ -404,7 +404,7 @@ check(ablate)
 
 # %% [markdown]
 # The model around it is that of chapter 12: embed, the blocks, a last norm if norms are on, the table turned around. A
-# function of the pieces trains it and tells three things: how its loss fell, its validation loss, and what it writes.
+# function of the pieces trains it and tells two things: its validation loss, and what it writes.
 
 # %%
 PIECES = ("attention", "heads", "feed_forward", "residuals", "norm")
@@ -426,7 +426,7 @@ def written_by(model, length, rng, n=66):
 
 @functools.cache
 def trained_with(pieces):
-    """Train with these pieces, a tuple of names. Returns the losses by step, the validation loss, and a sample."""
+    """Train with these pieces, a tuple of names. Returns the validation loss and a sample."""
     def model(params, ids):
         return ablated_lm(params, small, ids, pieces)
 
@@ -437,7 +437,7 @@ def trained_with(pieces):
     run = fit(loss, init_transformer_lm(rng, small), lambda rng: get_batch(training_ids, 12, 32, rng), 300, rng,
               rate=lambda step: warmup_cosine(step, 0.008, 30, 300, 0.0008))
     validation = estimate_loss(loss, run.params, validation_ids, 12, 32)
-    return run.losses, validation, written_by(lambda ids: model(run.params, ids), 32, np.random.default_rng(0))
+    return validation, written_by(lambda ids: model(run.params, ids), 32, np.random.default_rng(0))
 
 # %% [markdown]
 # For comparison, the bigram model of chapter 02, which only counts. (To each count a little is added, so that a pair
@@ -458,7 +458,7 @@ print(f"bigrams, counted: {estimate_loss(counting_loss, {}, validation_ids, 12, 
 
 # %%
 rungs = {"bigram": ()} | {f"+ {piece.replace('_', '-')}": PIECES[:i + 1] for i, piece in enumerate(PIECES)}
-figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in rungs.items()})
+figures.ladder_picture({name: trained_with(pieces) for name, pieces in rungs.items()})
 
 # %% [markdown]
 # (The lowest rung knows what the counted bigrams know, and does worse: it has to learn it, in 300 steps, and one table
@@ -475,7 +475,7 @@ figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in rungs
 # %%
 without = {"all pieces": PIECES} | {f"without {piece.replace('_', '-')}": tuple(p for p in PIECES if p != piece)
                                     for piece in PIECES}
-figures.ladder_picture({name: trained_with(pieces)[1:] for name, pieces in without.items()}, to_first=True)
+figures.ladder_picture({name: trained_with(pieces) for name, pieces in without.items()}, to_first=True)
 
 # %% [markdown]
 # From both sides the residuals come first. But the feed-forward, which did harm on the ladder, is worth having in this

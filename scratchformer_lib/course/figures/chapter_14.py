@@ -46,7 +46,7 @@ def ladder_picture(rungs, to_first=False):
         number = f"{losses[i]:.2f}" if known else "not finite"
         other = losses[0 if to_first else i - 1]
         if i and known and np.isfinite(other):
-            number += f"   ({losses[i] - other:+.2f})".replace("-", "\N{MINUS SIGN}")
+            number += f"   ({round(losses[i] - other, 2) or 0:+.2f})".replace("-", "\N{MINUS SIGN}")
         axes.text(2.05 + width, y, number, va="center_baseline")
         axes.text(1.95, y + 0.25, *plain([one_line(text, 72)]), family="monospace", fontsize=8, color=shade(MUTED),
                   va="center_baseline")
@@ -78,7 +78,9 @@ def checkpoints_widget(losses, kept):
         axes.plot(np.arange(1, len(losses) + 1), smooth, color=tint(ACCENT, 0.5))
         axes.plot(steps, [loss for loss, _ in kept.values()], "D", color=INK, markersize=4)
         axes.plot(step, kept[step][0], "o", color=BAD, markersize=9, markerfacecolor="none", markeredgewidth=2)
-        axes.set(xlim=(-0.01 * max(len(losses), 1), 1.01 * max(len(losses), 1)), xlabel="step", ylabel="loss")
+        axes.set(xlim=(-0.015 * max(len(losses), 1), 1.015 * max(len(losses), 1)), xlabel="step", ylabel="loss")
+        axes.text(0.98, 0.9, "line: training, the mean of the last 20 steps; diamonds: validation", color=MUTED,
+                  ha="right", va="top", transform=axes.transAxes)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.grid(True, axis="y")
         fig.text(0.6 / 7, 1 - 0.25 / 4.2, f"after {step:,} steps: validation loss {kept[step][0]:.2f}", weight="bold",
@@ -92,7 +94,7 @@ def checkpoints_widget(losses, kept):
                 f"'{one_line(kept[step][1], 200)}'. Above, the loss of training falls from {losses[0]:.2f} to "
                 f"{smooth[-1]:.2f}.")
 
-    step = ipywidgets.SelectionSlider(options=steps, value=steps[0], description="step", layout={"width": "420px"})
+    step = ipywidgets.SelectionSlider(options=steps, value=steps[-1], description="step", layout={"width": "420px"})
     interactive(draw, alt, step=step)
 
 
