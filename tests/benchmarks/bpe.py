@@ -1,4 +1,4 @@
-"""How fast the tokenizer learns and encodes, on the documentation that comes with Python: python tests/benchmarks/bpe.py"""
+"""How fast the tokenizer learns and encodes, on Python's own documentation: python tests/benchmarks/bpe.py"""
 import sys
 import time
 from pathlib import Path
