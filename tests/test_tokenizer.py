@@ -206,11 +206,11 @@ def test_the_corpus_keeps_the_counts_right(text):
     chunks = count_chunks(text)
     corpus, plain = Corpus(chunks), dict(chunks)
     for pair in learn_merges(chunks, 20):
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
         plain = {merge(chunk, pair): n for chunk, n in plain.items()}
         assert dict(corpus.pairs) == dict(count_pairs(plain))
     assert chunks == count_chunks(text)
-    corpus.merge((b"no", b"pair"))
+    corpus.merge_everywhere((b"no", b"pair"))
     assert dict(corpus.pairs) == dict(count_pairs(plain))
 
 

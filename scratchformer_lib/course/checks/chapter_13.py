@@ -587,7 +587,7 @@ def judge_merges(case, output):
             how_often = f"which occurs {times(corpus.pairs[mine])}" if known else "which is no pair that is there then"
             return Difference(f"merge {i + 1} is {pair!r}, which occurs {times(corpus.pairs[pair])} at that moment; "
                               f"yours is {shown(mine)}, {how_often}")
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     if len(output) > len(expected):
         mine, why = output[len(expected)], "no pair occurs at least twice then"
         if len(expected) == n_merges:
@@ -599,15 +599,15 @@ def judge_merges(case, output):
 
 LEARN_MERGES = Exercise(learn_merges, learn_merges_inputs, judge=judge_merges)
 
-NO_MERGE = ("The same pair is found again and again. `corpus.pairs` changes when you call `corpus.merge(pair)`: call "
-            "it in every turn of the loop.")
+NO_MERGE = ("The same pair is found again and again. `corpus.pairs` changes when you call "
+            "`corpus.merge_everywhere(pair)`: call it in every turn of the loop.")
 
 
 FIRST_COUNT = ("You take the most frequent pairs of the first count. A merge changes what is frequent, and makes new "
-               "pairs: let `corpus.merge(pair)` do it, and look again.")
+               "pairs: let `corpus.merge_everywhere(pair)` do it, and look again.")
 
 
-def learner(choose, least=2, merged=Corpus.merge, extra=0, result=list):
+def learner(choose, least=2, merged=Corpus.merge_everywhere, extra=0, result=list):
     """A learner that is wrong in one of these parts.
 
     choose: (pairs) -> a pair; least: how often it must occur. merged: what becomes of the corpus. extra: merges above
@@ -708,7 +708,7 @@ def max_of_nothing(chunks, n_merges):
         if most < 2:
             break
         merges.append(min(pair for pair, n in corpus.pairs.items() if n == most))
-        corpus.merge(merges[-1])
+        corpus.merge_everywhere(merges[-1])
     return merges
 
 
@@ -721,12 +721,12 @@ def max_of_nothing_by_key(chunks, n_merges):
         if corpus.pairs[pair] < 2:
             break
         merges.append(pair)
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     return merges
 
 
-@LEARN_MERGES.mistake("What you append is a pair with its count, as `items()` gives them, and `corpus.merge` does not "
-                      "know that. Take the pair alone, for both.")
+@LEARN_MERGES.mistake("What you append is a pair with its count, as `items()` gives them, and "
+                      "`corpus.merge_everywhere` does not know that. Take the pair alone, for both.")
 def pairs_with_counts_merged(chunks, n_merges):
     corpus = Corpus(chunks)
     best = min(corpus.pairs.items(), key=lambda item: (-item[1], item[0]), default=None)
@@ -737,7 +737,7 @@ def pairs_with_counts_merged(chunks, n_merges):
 def the_counts(chunks, n_merges):
     corpus = Corpus(chunks)
     for pair in learn_merges(chunks, n_merges):
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     return dict(corpus.pairs)
 
 
@@ -748,7 +748,7 @@ def with_a_key(chunks, n_merges):
         pair = min(corpus.pairs, key=lambda pair: (-corpus.pairs[pair], pair), default=None)
         if corpus.pairs.get(pair, 0) < 2:
             break
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
         merges.append(pair)
     return merges
 
@@ -759,7 +759,7 @@ def with_sorted(chunks, n_merges):
     while len(merges) < n_merges and any(n > 1 for n in corpus.pairs.values()):
         best = sorted(sorted(corpus.pairs), key=corpus.pairs.get, reverse=True)[0]
         merges.append(best)
-        corpus.merge(best)
+        corpus.merge_everywhere(best)
     return merges
 
 
