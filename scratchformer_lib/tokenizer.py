@@ -76,8 +76,8 @@ class Corpus:
         for pair in pairwise(chunk):
             self.holders[pair].add(i)
 
-    def merge(self, pair):
-        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast, and more."""
+    def merge_everywhere(self, pair):
+        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast."""
         before, after = {}, {}
         for i in self.holders.pop(pair, ()):
             old, n = self.chunks[i], self.counts[i]
@@ -105,7 +105,7 @@ def learn_merges(chunks, n_merges):
         if most < 2:
             break
         merges.append(min(pair for pair, n in corpus.pairs.items() if n == most))
-        corpus.merge(merges[-1])
+        corpus.merge_everywhere(merges[-1])
     return merges
 
 
@@ -163,7 +163,7 @@ class BPETokenizer:
         return np.array(ids, dtype=np.int64)
 
     def ids_of(self, chunk):
-        """The ids of one chunk (str). They are kept, since most chunks come again: ten times as fast, and more."""
+        """The ids of one chunk (str). They are kept, since most chunks come again: several times as fast."""
         tokens = single_bytes(chunk.encode("utf-8", "surrogateescape"))
         cut = apply_merges if len(tokens) < self.LONG else apply_merges_to_long
         ids = [self.ids[token] for token in cut(tokens, self.ranks)]

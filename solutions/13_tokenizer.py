@@ -74,8 +74,8 @@ print(vocabulary.decode(vocabulary.encode("the cat sat on the mat")))
 print(vocabulary.decode(vocabulary.encode("The cats sat on the mat.")))
 
 # %% [markdown]
-# A capital letter, an *s*, a period, and half of the sentence is lost. Larger vocabularies lose less and never nothing,
-# and each word costs a row of the embedding table.
+# A capital letter, an *s*, a period, and half of the sentence is lost. Larger vocabularies lose less, but always
+# something, and each word costs a row of the embedding table.
 #
 # Smaller pieces, then. **Characters**: any text is made of them, but Unicode has more than 100,000, and each would need
 # a row. One step further down are **bytes**. UTF-8, in which nearly all text is stored, writes each character as one to
@@ -229,7 +229,7 @@ figures.pairs_picture(counts)
 # - It is tokens that must match, not letters: in `(b"ba", b"n")` the pair *a n* does not occur.
 # - The tokens may be any bytes, also ones that are not text. `b"a" + b"n"` is `b"an"`.
 #
-# It took us nine lines; the first of the function, which is given, refuses what is not a tuple or list.
+# It took us nine lines. The line before them, which is given, refuses what is no tuple or list.
 #
 # <details><summary>Hint: how far to go on</summary>
 #
@@ -309,8 +309,8 @@ class Corpus:
         for pair in pairwise(chunk):
             self.holders[pair].add(i)
 
-    def merge(self, pair):
-        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast, and more."""
+    def merge_everywhere(self, pair):
+        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast."""
         before, after = {}, {}
         for i in self.holders.pop(pair, ()):
             old, n = self.chunks[i], self.counts[i]
@@ -324,8 +324,8 @@ class Corpus:
 # %% [markdown]
 # **Exercise 13.3.** Complete `learn_merges(chunks, n_merges)`. It takes the dict of chunks that `count_chunks` gives,
 # and returns the list of at most `n_merges` merges: pairs of tokens, in the order in which they were made. A `corpus`
-# is given: `corpus.pairs` is a dict from each pair that is there now to how often it occurs, and `corpus.merge(pair)`
-# merges it everywhere and brings `corpus.pairs` up to date.
+# is given: `corpus.pairs` is a dict from each pair that is there now to how often it occurs, and
+# `corpus.merge_everywhere(pair)` merges it everywhere and brings `corpus.pairs` up to date.
 #
 # - Each merge is the most frequent pair at that moment; of equally frequent ones the first, as above.
 # - Stop early when no pair occurs at least twice, or when there are none.
@@ -365,7 +365,7 @@ def learn_merges(chunks, n_merges):
         if most < 2:
             break
         merges.append(min(pair for pair, n in corpus.pairs.items() if n == most))
-        corpus.merge(merges[-1])
+        corpus.merge_everywhere(merges[-1])
     return merges
     ### END SOLUTION
 
@@ -584,7 +584,7 @@ class BPETokenizer:
         return np.array(ids, dtype=np.int64)
 
     def ids_of(self, chunk):
-        """The ids of one chunk (str). They are kept, since most chunks come again: ten times as fast, and more."""
+        """The ids of one chunk (str). They are kept, since most chunks come again: several times as fast."""
         tokens = single_bytes(chunk.encode("utf-8", "surrogateescape"))
         cut = apply_merges if len(tokens) < self.LONG else apply_merges_to_long
         ids = [self.ids[token] for token in cut(tokens, self.ranks)]
@@ -650,7 +650,7 @@ def train_bpe(text, n_vocab, special=()):
 # %%
 tokenizer = train_bpe(STORY, 400, special=("<END>",))
 print(len(tokenizer), "tokens, of which special:", tokenizer.special)
-ids = tokenizer.encode("the cats are 猫 <END>")
+ids = tokenizer.encode("a cat is a 猫 <END>")
 print(ids)
 print([tokenizer.decode_bytes(i) for i in ids])
 print(tokenizer.decode([*ids, tokenizer.special["<END>"]]))
@@ -750,13 +750,14 @@ start = time.perf_counter()
 ids = tokenizer.encode(seen + unseen)
 print(f"{len(ids):,} tokens: {time.perf_counter() - start:.2f} s")
 print("comes back:", tokenizer.decode(ids) == seen + unseen)
-print(*sorted(tokenizer.tokens, key=len)[-12:])
+print(*sorted((token for token in tokenizer.tokens if token.strip().isalpha()), key=len)[-12:])
+print("longest:", max(tokenizer.tokens, key=len))
 
 # %% [markdown]
-# It learned what the documentation is made of, rows of spaces included. What are the thousand merges worth? We count
-# how many bytes a token stands for, on average. The longer tokens are, the more text fits into the same number of
-# positions. **Predict** three curves: for the part of the documentation that it has not seen, for the story, and for a
-# story in German.
+# It learned what the documentation is made of: long words of its trade, and the lines that tables are drawn with. What
+# are the thousand merges worth? We count how many bytes a token stands for, on average. The longer tokens are, the more
+# text fits into the same number of positions. **Predict** three curves: for the part of the documentation that it has
+# not seen, for the story, and for a story in German.
 
 # %%
 GERMAN = """Die Katze saß auf der Matte. Es war ein warmer Morgen, und nichts geschah. Sie wartete auf den alten Mann,
@@ -822,14 +823,14 @@ for name, text in same.items():
 #
 # ### Test yourself
 #
-# <details><summary>Why can `decode(encode(text))` not lose anything, whatever the merges are?</summary>
+# <details><summary>Why can nothing be lost between encode and decode, whatever the merges are?</summary>
 #
 # The chunks join up to the text, the bytes to the chunks, and a merge puts two tokens side by side into one: whatever
 # is merged, the bytes in their order stay the same.
 #
 # </details>
-# <details><summary>A tokenizer has learned the merges *a b* and then *ab c*. How does it cut *abc* when the ranks of
-# the two are exchanged?</summary>
+# <details><summary>A tokenizer has learned to merge "a" with "b", and then "ab" with "c". How does it cut "abc" when
+# the two ranks are exchanged?</summary>
 #
 # In the same way, here: *ab c* has the lower rank then, but it is not among the pairs before *a b* has been merged.
 # Ranks decide only between pairs that are there.

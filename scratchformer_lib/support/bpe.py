@@ -89,7 +89,7 @@ def read_gpt2(encoder_json=None, vocab_bpe=None):
                          f"is something else, or damaged ({type(error).__name__})") from error
     try:
         ids = json.loads(Path(encoder_json).read_text(encoding="utf-8"))
-        tokens = sorted(ids, key=ids.__getitem__)
+        tokens = sorted(ids, key=ids.get)
         if [ids[token] for token in tokens] != list(range(len(tokens))):
             raise ValueError("the ids do not count from 0")
         alphabet = b"".join(to_bytes(token) for token in tokens[:256])

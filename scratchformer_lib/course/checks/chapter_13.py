@@ -120,6 +120,8 @@ wrong_pairs("right_before_left", "Your pairs have the right neighbor first. They
 wrong_pairs("joined",
             "Your keys are the two tokens joined. Then *a bc* and *ab c* would be the same. A pair is a tuple "
             "of two tokens.", lambda chunk: [left + right for left, right in pairwise(chunk)])
+wrong_pairs("joined_with_a_space", "Your keys are bytes, the two tokens with a space between. A pair is a tuple of two "
+            "tokens; a token may hold a space itself.", lambda chunk: [b" ".join(pair) for pair in pairwise(chunk)])
 wrong_pairs("in_a_list", "A list cannot be the key of a dict. Make it a tuple.",
             lambda chunk: [list(pair) for pair in pairwise(chunk)])
 wrong_pairs("all_combinations", "You take every two tokens of a chunk. Only neighbors make a pair.",
@@ -188,6 +190,18 @@ def keys_alone(chunks):
         for pair in pairwise(chunk):
             counts[pair] += n
     return counts
+
+
+@COUNT_PAIRS.mistake("You paired the chunks with each other. The pairs are inside of a chunk: a loop over the chunks, "
+                     "and in it one over the pairs of each.")
+def pairs_of_chunks(chunks):
+    return Counter(pairwise(chunks))
+
+
+@COUNT_PAIRS.mistake("The number of chunks is not how often a chunk occurs. The dict says that for each: "
+                     "`chunks[chunk]`.")
+def number_of_chunks(chunks):
+    return Counter(pair for chunk in chunks for pair in pairwise(chunk) for _ in chunks)
 
 
 @COUNT_PAIRS.mistake(ONLY_FIRST_CHUNK)
@@ -287,6 +301,10 @@ def kept(f, case):
 MERGE = Exercise(merge, merge_inputs, kept, lambda case, output: judge_tuple(merge(*case.args), output))
 
 
+INSIDE_OF_TOKENS = ("The pair's bytes were found inside of longer tokens, as `in` and `replace` find them. A token "
+                    "matches as a whole: compare each of the two with `==`.")
+
+
 def walked(fits, joined, step=2):
     """A merge that goes through a chunk, joins where it fits, and goes on by so many after it."""
     def walk(chunk, pair):
@@ -353,8 +371,7 @@ wrong_merge("beyond_the_end",
             "`chunk[i:i + 2]`.", lambda chunk, i, pair: chunk[i] == pair[0] and chunk[i + 1] == pair[1], together)
 wrong_merge("too_far", "After a pair you skip a token: it was two tokens long, and you go on by three.",
             stands, together, 3)
-wrong_merge("letters_in_a_token",
-            "`in` finds the pair's bytes inside of tokens, too. A token matches as a whole: `==`.",
+wrong_merge("letters_in_a_token", INSIDE_OF_TOKENS,
             lambda chunk, i, pair: i + 1 < len(chunk) and pair[0] in chunk[i] and pair[1] in chunk[i + 1],
             lambda chunk, i, pair: chunk[i] + chunk[i + 1])
 
@@ -439,6 +456,37 @@ def by_replace(chunk, pair):
         merged.append(joined[i:i + n])
         i += n
     return tuple(merged)
+
+
+@MERGE.mistake("The list gets shorter while you go through it, and `range` has fixed its end before. Use `while`, or "
+               "build a new list.")
+def in_a_list_that_shrinks_under_a_for(chunk, pair):
+    tokens = list(chunk)
+    for i in range(len(tokens) - 1):
+        if (tokens[i], tokens[i + 1]) == pair:
+            tokens[i] += tokens[i + 1]
+            del tokens[i + 1]
+    return tuple(tokens)
+
+
+@MERGE.mistake(INSIDE_OF_TOKENS)
+def by_replace_with_spaces(chunk, pair):
+    return tuple(b" ".join(chunk).replace(b" ".join(pair), b"".join(pair)).split(b" ")) if chunk else ()
+
+
+@MERGE.mistake("After a pair its second token comes again, and the last token of the chunk is lost: a loop over pairs "
+               "of neighbors meets each token twice, but the last. Go through the places, by two after a pair.")
+def for_each_pair(chunk, pair):
+    return tuple(left + right if (left, right) == pair else left for left, right in pairwise(chunk))
+
+
+@MERGE.mistake("`index` finds the first token that is equal to the left one of the pair, and that may be a place where "
+               "the pair does not stand. Look at both tokens.")
+def by_index(chunk, pair):
+    while pair in pairwise(chunk):
+        i = chunk.index(pair[0])
+        chunk = (*chunk[:i], pair[0] + pair[1], *chunk[i + 2:])
+    return chunk
 
 
 @MERGE.mistake(A_LIST)
@@ -539,7 +587,7 @@ def judge_merges(case, output):
             how_often = f"which occurs {times(corpus.pairs[mine])}" if known else "which is no pair that is there then"
             return Difference(f"merge {i + 1} is {pair!r}, which occurs {times(corpus.pairs[pair])} at that moment; "
                               f"yours is {shown(mine)}, {how_often}")
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     if len(output) > len(expected):
         mine, why = output[len(expected)], "no pair occurs at least twice then"
         if len(expected) == n_merges:
@@ -551,15 +599,15 @@ def judge_merges(case, output):
 
 LEARN_MERGES = Exercise(learn_merges, learn_merges_inputs, judge=judge_merges)
 
-NO_MERGE = ("The same pair is found again and again. `corpus.pairs` changes when you call `corpus.merge(pair)`: call "
-            "it in every turn of the loop.")
+NO_MERGE = ("The same pair is found again and again. `corpus.pairs` changes when you call "
+            "`corpus.merge_everywhere(pair)`: call it in every turn of the loop.")
 
 
 FIRST_COUNT = ("You take the most frequent pairs of the first count. A merge changes what is frequent, and makes new "
-               "pairs: let `corpus.merge(pair)` do it, and look again.")
+               "pairs: let `corpus.merge_everywhere(pair)` do it, and look again.")
 
 
-def learner(choose, least=2, merged=Corpus.merge, extra=0, result=list):
+def learner(choose, least=2, merged=Corpus.merge_everywhere, extra=0, result=list):
     """A learner that is wrong in one of these parts.
 
     choose: (pairs) -> a pair; least: how often it must occur. merged: what becomes of the corpus. extra: merges above
@@ -660,7 +708,7 @@ def max_of_nothing(chunks, n_merges):
         if most < 2:
             break
         merges.append(min(pair for pair, n in corpus.pairs.items() if n == most))
-        corpus.merge(merges[-1])
+        corpus.merge_everywhere(merges[-1])
     return merges
 
 
@@ -673,15 +721,23 @@ def max_of_nothing_by_key(chunks, n_merges):
         if corpus.pairs[pair] < 2:
             break
         merges.append(pair)
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     return merges
+
+
+@LEARN_MERGES.mistake("What you append is a pair with its count, as `items()` gives them, and "
+                      "`corpus.merge_everywhere` does not know that. Take the pair alone, for both.")
+def pairs_with_counts_merged(chunks, n_merges):
+    corpus = Corpus(chunks)
+    best = min(corpus.pairs.items(), key=lambda item: (-item[1], item[0]), default=None)
+    return [best] * n_merges if best else []
 
 
 @LEARN_MERGES.mistake("The counts of pairs came back. What is asked for is the list of merges.")
 def the_counts(chunks, n_merges):
     corpus = Corpus(chunks)
     for pair in learn_merges(chunks, n_merges):
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
     return dict(corpus.pairs)
 
 
@@ -692,7 +748,7 @@ def with_a_key(chunks, n_merges):
         pair = min(corpus.pairs, key=lambda pair: (-corpus.pairs[pair], pair), default=None)
         if corpus.pairs.get(pair, 0) < 2:
             break
-        corpus.merge(pair)
+        corpus.merge_everywhere(pair)
         merges.append(pair)
     return merges
 
@@ -703,7 +759,7 @@ def with_sorted(chunks, n_merges):
     while len(merges) < n_merges and any(n > 1 for n in corpus.pairs.values()):
         best = sorted(sorted(corpus.pairs), key=corpus.pairs.get, reverse=True)[0]
         merges.append(best)
-        corpus.merge(best)
+        corpus.merge_everywhere(best)
     return merges
 
 
@@ -914,6 +970,24 @@ def min_of_nothing(chunk, ranks):
         if pair not in ranks:
             return chunk
         chunk = merge(chunk, pair)
+
+
+@APPLY_MERGES.mistake("You merge pairs that have no rank, until one token is left. When the best pair is not in "
+                      "`ranks`, the loop has to end.")
+def without_an_end(chunk, ranks):
+    while len(chunk) > 1:
+        chunk = merge(chunk, min(pairwise(chunk), key=lambda pair: ranks.get(pair, math.inf)))
+    return chunk
+
+
+@APPLY_MERGES.mistake("You count ranks up from 0, and a rank may be any number. With 50,000 of them it would take "
+                      "long, too: look at the pairs that are there.")
+def counted_up_from_0(chunk, ranks):
+    for wanted in range(len(ranks)):
+        for pair, rank in ranks.items():
+            if rank == wanted:
+                chunk = merge(chunk, pair)
+    return chunk
 
 
 @APPLY_MERGES.mistake("You stop at the first rank that does not occur in the chunk. The next one may.")

@@ -30,7 +30,7 @@ from . import (
 
 SIGNS = {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
 LINE, TALL = 0.36, 0.27  # from one line of tokens to the next, and the height of a token, in inches
-MOST_BYTES, MOST_MERGES = 120, 150
+MOST_BYTES, MOST_MERGES = 80, 150
 
 
 @cache
@@ -82,7 +82,7 @@ def tokens_picture(rows):
 
     rows: a dict from a name to a list of tokens (bytes).
     """
-    left = 0.25 + 0.085 * max(map(len, rows))
+    left = 0.3 + 0.09 * max(map(len, rows))
     places = {name: laid_out(tokens, left, 6.1) for name, tokens in rows.items()}
     heights = [(places[name][-1][0] + 1 if places[name] else 1) * LINE + 0.1 for name in rows]
     fig, axes = sketch(7, sum(heights) + 0.2)
@@ -144,9 +144,9 @@ def merges_widget(count_chunks, learn_merges, apply_merges, text, sentence):
 
     def draw(sentence, merges_used):
         tokens = cut(sentence, merges_used)
-        fig, axes = sketch(7, 2.75)
+        fig, axes = sketch(7, 2.05)
         if not tokens:
-            axes.text(3.5, 1.4, "Type a sentence.", ha="center", color=MUTED, fontsize=12)
+            axes.text(3.5, 1.05, "Type a sentence.", ha="center", color=MUTED, fontsize=12)
             return fig
         n_bytes = sum(map(len, tokens))
         first = f"the first {n_bytes} bytes" if chunks_of(sentence)[1] else f"{n_bytes} bytes"
@@ -168,7 +168,7 @@ def merges_widget(count_chunks, learn_merges, apply_merges, text, sentence):
         draw, alt,
         sentence=ipywidgets.Text(value=sentence, description="sentence", continuous_update=False,
                                  layout={"width": "520px"}),
-        merges_used=ipywidgets.IntSlider(value=min(40, len(merges)), min=0, max=len(merges), description="merges",
+        merges_used=ipywidgets.IntSlider(value=min(10, len(merges)), min=0, max=len(merges), description="merges",
                                          layout={"width": "520px"}),
     )
 
@@ -180,7 +180,7 @@ def compression_picture(n_merges, curves):
     n_merges: K numbers. curves: a dict from a name to K numbers, up to four of them.
     """
     fig = Figure(figsize=(7, 3.1))
-    axes = place(fig, 0.75, 0.2, 4.5, 2.35)
+    axes = place(fig, 0.75, 0.2, 4.0, 2.35)
     ends = []
     for (name, values), color in zip(curves.items(), (ACCENT, QUERY, BAD, INK), strict=False):
         axes.plot(n_merges, values, color=color, linewidth=2)
