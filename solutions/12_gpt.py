@@ -89,8 +89,8 @@ def by_chance(rng):
 writers = {"random numbers": by_chance, "bigrams": by_bigrams, "trained": weights.write}
 for name, write in writers.items():
     rng = np.random.default_rng(0)
-    written = [write(rng) for _ in range(200)]
-    print(f"\n{name}: {np.mean([text in sentences for text in written]):.1%} of {len(written)} are sentences")
+    written = [write(rng) for _ in range(100)]
+    print(f"\n{name}: {np.mean([text in sentences for text in written]):.0%} of {len(written)} are sentences")
     print(*(f"    {text}" for text in written[:4]), sep="\n")
 
 # %% [markdown]
@@ -363,9 +363,10 @@ def perplexity(logits, targets, ignore_id=None):
 check(perplexity)
 
 # %% [markdown]
-# **Predict** the perplexity of the model that has learned nothing, with its 12 tokens.
+# **Predict** two perplexities: of a model that gives each of the 12 tokens the same share; and of ours, as it was
+# drawn.
 #
-# Now train it. Everything is there since chapter 10: `fit` draws rows of the stream, differentiates, clips, steps. The
+# Then train it. Everything is there since chapter 10: `fit` draws rows of the stream, differentiates, clips, steps. The
 # bigram model reads the same rows and is the line to beat.
 
 # %%
@@ -380,6 +381,7 @@ fresh, wanted = next_token_pair(stream_of(200, np.random.default_rng(1)), 16)
 with np.errstate(divide="ignore"):
     bigram = np.log(counts)
 bigram[Vocabulary.end_id, Vocabulary.start_id] = 0.0            # in a stream, <START> comes after <END>
+print(f"even:      perplexity {perplexity(np.zeros((*fresh.shape, len(vocabulary))), wanted):.1f}")
 print(f"untrained: perplexity {perplexity(transformer_lm(start, config, fresh), wanted):.1f}")
 print(f"bigrams:   perplexity {perplexity(bigram[fresh], wanted):.3f}, loss {cross_entropy(bigram[fresh], wanted):.3f}")
 run = fit(loss, start, some_rows, 600, np.random.default_rng(0), on_step=watch(),
@@ -388,8 +390,10 @@ logits = transformer_lm(run.params, config, fresh)
 print(f"trained:   perplexity {perplexity(logits, wanted):.3f}, loss {cross_entropy(logits, wanted):.3f}")
 
 # %% [markdown]
-# From a dozen words down to little more than one. (The bigram loss differs from that in chapter 02, since here
-# `<START>` counts as well, which is never a surprise.)
+# Even shares give 12, the number of tokens. Ours began *above* it: it was not undecided, it was sure of the wrong
+# things. (You have seen it repeat itself in section 1. Its last matrix is its first table, so what it scores highest,
+# before it has learned anything, is the token that it has just read.) Now it hesitates between little more than one.
+# The bigram loss is lower here than in chapter 02, since `<START>` counts as well, which is never a surprise.
 #
 # ### What if it may see what comes next?
 #
@@ -707,6 +711,9 @@ print(f"right:     perplexity {one_by_one(lambda params, ids, cache: lm_with_cac
 print(f"forgetful: perplexity {one_by_one(forgetful):.3f}")
 
 # %% [markdown]
+# No error, and a perplexity that is only a little worse: in this language the order of the words matters more than
+# their places. **Such a mistake lives long.** Compare with the run without a cache, as above: the logits must agree.
+#
 # ### Several prompts at once
 #
 # A batch of prompts of different lengths is filled up to a rectangle. In training padding stood on the right. Here it
@@ -715,6 +722,10 @@ print(f"forgetful: perplexity {one_by_one(forgetful):.3f}")
 # is for. `generate` does all this.
 
 # %%
+figures.padding_picture([["<START>", "the", "cat", "sat"], ["<START>", "the", "dog"], ["<START>"]])
+
+# %%
+#| given
 #| export
 def generate(model, prompt, max_length, temperature=1.0, top_k=None, top_p=None, rng=None, use_cache=True):
     """Go on writing from a prompt, or from several at once.
@@ -800,6 +811,9 @@ for name, row in (("padded", rows[1:]), ("as it is", rows[1:, :3])):
     print(f"{name:9} goes on with", vocabulary.words[next_id])
 
 # %% [markdown]
+# It takes the padding for a word, since nobody has told it otherwise, and the words before it have moved away from the
+# end. What follows is wrong, and nothing says so.
+#
 # ### What the cache gains
 #
 # The model of 3,500 parameters is too small to measure anything. Here is one of 800,000, with random numbers, which
