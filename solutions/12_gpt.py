@@ -199,7 +199,7 @@ def block_options(config):
 #   chapter 06: `rate` is the config's dropout too, and `record` is handed on;
 # - `linear(x, W)`, without a bias; `W`, the last matrix (D, n_vocab), is there already.
 #
-# It took us three lines.
+# It took us four lines.
 #
 # <details><summary>Hint</summary>
 #
@@ -282,10 +282,10 @@ for n_layers in (1, 2):
 # place, for what comes next: `6 7 8 9`. The second is given `9 10 11 12` and asked for `10 11 12 13`. Note the 9: it is
 # the last answer of the first row *and* the first that the second is given. **What** happens to 14?
 #
-# **Exercise 12.2.** Write `next_token_pair(stream, length)`. It takes ids (N,), and returns `(inputs, labels)`, both
-# (n_rows, length): rows that stand one after the other in the stream, as many as there are with all of their labels;
-# the rest of the stream is left out. For the stream above, that is `[[5, 6, 7, 8], [9, 10, 11, 12]]` and `[[6, 7, 8,
-# 9], [10, 11, 12, 13]]`. It took us three lines.
+# **Exercise 12.2.** Write `next_token_pair(stream, length)`. It takes ids (N,), and returns a tuple `(inputs,
+# labels)`, both (n_rows, length): rows that stand one after the other in the stream, as many as there are with all of
+# their labels; the rest of the stream is left out. For the stream above, that is `[[5, 6, 7, 8], [9, 10, 11, 12]]`
+# and `[[6, 7, 8, 9], [10, 11, 12, 13]]`. It took us three lines.
 #
 # <details><summary>Hint</summary>
 #
@@ -443,8 +443,8 @@ print("without: ", likeliest(lambda ids: without_mask(cheated, ids), begin_with,
 #
 # **Exercise 12.4.** Write `top_k(logits, k)`. It takes logits (..., n_vocab) and returns the same shape: in each row
 # the k largest as they are, and `-np.inf` for all others. Of equal logits those with the smaller id count first, so
-# that exactly k are kept; all of them, where k is n_vocab or more. The logits that come in stay as they are. `top_k(
-# np.array([1.0, 3.0, 2.0, 3.0]), 2)` gives `[-inf, 3, -inf, 3]`. It took us three lines.
+# that exactly k are kept; all of them, where k is n_vocab or more. The logits that come in stay as they are, and
+# float32 stays float32. `top_k(np.array([1.0, 3.0, 2.0, 3.0]), 2)` gives `[-inf, 3, -inf, 3]`. It took us four lines.
 #
 # <details><summary>Hint</summary>
 #
@@ -478,8 +478,9 @@ check(top_k)
 # **Exercise 12.5.** Write `top_p(logits, p)`. It takes logits (..., n_vocab), and a share p above 0, at most 1. It
 # returns the same shape: in each row, as they are, as few of the likeliest tokens as have a share of p together, or
 # more; and `-np.inf` for all others. The token with which p is reached is among those that are kept, so that there is
-# always one. Of equal logits the smaller id counts first. With the shares above, `top_p(np.log([0.5, 0.25, 0.15,
-# 0.1]), 0.6)` keeps the first two. It took us five lines.
+# always one. Of equal logits the smaller id counts first. The logits that come in may hold `-np.inf` already, from
+# top-k; they stay as they are, and float32 stays float32. With the shares above, `top_p(np.log([0.5, 0.25, 0.15,
+# 0.1]), 0.6)` keeps the first two. It took us six lines.
 #
 # <details><summary>Hint</summary>
 #
@@ -593,11 +594,11 @@ figures.choosing_widget(vocabulary, lambda ids: transformer_lm(run.params, confi
 #   mask is (T, S + T), or None.
 # - Return the output (B, T, D_out), after `merge_heads` and W_O; no weights.
 #
-# It took us eight lines.
+# It took us seven lines.
 #
 # <details><summary>Hint</summary>
 #
-# Of the four axes of a key array, which one grows? Count from the end: it is the same whether there is a batch or not.
+# Of the four axes of a key array, which one grows?
 #
 # </details>
 
