@@ -59,6 +59,23 @@ TABLE = Exercise(Table, lambda: [Case("row 1", (np.arange(6.0).reshape(3, 2),), 
                  call=lambda f, case: f(*case.args).look_up(1))
 '''
 
+DEMO = '''"""Run."""
+import sys
+
+import numpy as np
+
+from ..softmax import softmax
+
+
+def main(words):
+    for word, share in zip(words, softmax(np.array([float(len(word)) for word in words]))):
+        print(f"{word:>12} {share:6.1%}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1].split())
+'''
+
 RUNNER = """
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell
@@ -86,6 +103,7 @@ def course(whole_course):
             path.unlink()
     (library / "attention.py").write_text(ATTENTION, encoding="utf-8")
     (library / "course/checks/chapter_03.py").write_text(CHECKS, encoding="utf-8")
+    (library / "course/demo.py").write_text(DEMO, encoding="utf-8")
     return whole_course
 
 
@@ -603,6 +621,14 @@ def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solve
     said, called, library = printed.splitlines()
     assert f"{said}\n" == expected and library == "False"
     assert {*called.split()} == USED | {"transformer", "teacher_forcing_pair", "cross_entropy", "greedy_decode"}
+    ran = subprocess.run([sys.executable, "-I", "my_transformer.py", "the cat"], cwd=course, capture_output=True,
+                         text=True)
+    first, *texts = ran.stdout.splitlines()
+    assert first.startswith("3,488 parameters, 400 steps: loss") and len(texts) == 3, ran.stderr
+    assert {*texts} <= {"the cat sat on the mat", "the cat ran fast"}
+    ran = subprocess.run([sys.executable, "-I", "my_transformer.py", "a horse"], cwd=course, capture_output=True,
+                         text=True)
+    assert ran.returncode == 1 and ran.stderr.startswith("it knows these words: the cat sat on mat ran fast dog")
 
 
 def test_the_tokenizer_runs_on_the_learners_own_functions(whole_course):

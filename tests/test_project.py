@@ -99,3 +99,14 @@ def test_environment_yml_pins_python_exactly_and_installs_the_checkout():
 
 def test_the_library_needs_numpy_only():
     assert PROJECT["dependencies"] == ["numpy>=2.0"]
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=["attention", "forward pass", "training", "generating"])
+def test_an_example_of_the_readme_prints_what_its_comments_say(example, tmp_path):
+    said = re.findall(r"^print\(.*\) +# (.*)$", example, re.MULTILINE)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=tmp_path,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert said and done.stdout.splitlines() == said, done.stderr

@@ -8,19 +8,7 @@ from pathlib import Path
 
 from . import assemble, learner
 
-DEMO = '''
-
-def main(words):
-    """Turn scores into shares. The scores are set by hand: the number of letters of each word."""
-    scores = np.array([float(len(word)) for word in words])
-    for word, share in zip(words, softmax(scores)):
-        print(f"{word:>12} {share:6.1%}")
-
-
-if __name__ == "__main__":
-    import sys
-    main(" ".join(sys.argv[1:]).split() or ["the", "cat", "sat"])
-'''
+DEMO = Path(__file__).with_name("demo.py")
 
 
 def single_file(path="my_transformer.py"):
@@ -28,16 +16,17 @@ def single_file(path="my_transformer.py"):
 
     Returns (the path, the names that are the learner's, {name: why it was set aside}).
     """
-    admitted, problems = learner.admitted_answers()
+    demo = DEMO.read_text(encoding="utf-8")
+    admitted, problems = learner.admitted_answers(differentiated="..training" in demo)
     modules = assemble.shipped_modules()
-    text = assemble.put_in_place(flattened(modules), admitted, assemble.owners(modules))
+    text = assemble.put_in_place(flattened(modules | {"demo": demo}), admitted, assemble.owners(modules))
     text = assemble.without(text, assemble.shortcuts(modules, admitted))
     names = learner.exported_exercises()
     theirs = ", ".join(name for name in names if name not in admitted)
     head = (f'"""A Transformer in NumPy. Mine: {", ".join(admitted) or "nothing yet"}. '
             f'The course\'s: {theirs or "nothing"}."""\n')
     path = Path(path)
-    text = head + text + DEMO
+    text = head + text
     with tempfile.TemporaryDirectory() as folder:       # it must run by itself before it takes anything's place
         trial = Path(folder, path.name)
         trial.write_text(text, encoding="utf-8")
