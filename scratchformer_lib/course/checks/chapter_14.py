@@ -786,8 +786,8 @@ wrong_bits("You make a perplexity of the loss. Nats become bits by a division: `
 wrong_bits("These are bits per *character*. In UTF-8 a character may have several bytes: "
            "`len(text.encode(\"utf-8\"))`.",
            by_characters={"bytes": lambda g: len(g.text)})
-wrong_bits("These are bits per token. Multiplied by the number of tokens, `len(tokenizer.encode(text))`, they are those "
-           "of the text; then divide by the number of its bytes.",
+wrong_bits("These are bits per token. Multiplied by the number of tokens, `len(tokenizer.encode(text))`, they are "
+           "those of the text; then divide by the number of its bytes.",
            by_tokens={"result": lambda g: g.loss / math.log(2)},
            characters_for_both={"tokens": lambda g: len(g.text), "bytes": lambda g: len(g.text)},
            bytes_for_both={"tokens": lambda g: len(g.text.encode("utf-8"))})

@@ -36,9 +36,10 @@ def ladder_picture(rungs, to_first=False):
     names, losses = list(rungs), np.array([loss for loss, _ in rungs.values()], dtype=float)
     most = np.max(losses, where=np.isfinite(losses), initial=1e-9)
     fig, axes = sketch(7, 0.5 + 0.6 * len(rungs))
-    axes.text(1.95, 0.22, "validation loss, in nats per character; under it a sample", color=MUTED, va="center_baseline")
+    axes.text(1.95, 0.22, "validation loss, in nats per character; under it a sample", color=MUTED,
+              va="center_baseline")
     said = []
-    for i, (name, (loss, text)) in enumerate(rungs.items()):
+    for i, (name, (_, text)) in enumerate(rungs.items()):
         y, known = 0.55 + 0.6 * i, bool(np.isfinite(losses[i]))
         width = 3.6 * max(losses[i], 0) / most if known else 0
         axes.text(1.8, y, *plain([name]), ha="right", va="center_baseline", weight="bold")
