@@ -9,9 +9,8 @@
 # **The question: what does it take to train a GPT on real text, and what is each of its parts worth?**
 #
 # At the end you will have a GPT that was trained on a text of your choice, on your machine, with your functions. You
-# will have measured what it gains from attention, from heads, from residuals; stated what a larger one would cost
-# before anybody waits for it; and compared models whose losses cannot be compared. With the preset that takes about a
-# minute it reaches the loss that nanoGPT's recipe for a computer without GPU asks for.
+# will have measured what it gains from attention, from heads, from residuals; you will know what a larger one would
+# cost before you wait for it; and you will have compared models whose losses cannot be compared.
 #
 # Four exercises, about 60 minutes. You need the GPT of [chapter 12](12_gpt.ipynb) and the tokenizer of
 # [chapter 13](13_tokenizer.ipynb).
@@ -99,7 +98,7 @@ from scratchformer_lib.training import AdamW, clip_by_norm, cross_entropy, fit, 
 source = None                   # or "my_text.txt", or "https://..."
 text = load_text(source)
 print(f"{len(text)} characters, {len(set(text))} different ones")
-print(text[20_000:20_500])
+print(text[len(text) // 20:][:500])
 
 # %% [markdown]
 # Some of it has to be kept out of the training, to ask the model about what it has not seen. **Predict:** which part
@@ -203,8 +202,8 @@ print(training_ids[:12], repr(characters.decode(training_ids[:12])))
 # **Exercise 14.1.** Write `get_batch(ids, n_rows, length, rng)`. It takes the ids of a text, (N,), and returns
 # `(inputs, labels)`, both (n_rows, length). Each row is a window of the text; its labels are the ids one place further
 # on. Where each window begins is drawn by itself: every place that leaves room for all labels is equally likely, the
-# first and the last of them included, and a place may be drawn twice. Draw with `rng`, a `np.random.Generator`, by its
-# `integers`, all places of a batch before anything else is drawn. It took us three lines.
+# first and the last of them included, and a place may be drawn twice. Draw all of them in one call, `rng.integers(...,
+# size=n_rows)`; `rng` is a `np.random.Generator`. It took us three lines.
 #
 # <details><summary>Hint: which places</summary>
 #
@@ -358,7 +357,7 @@ for seed in range(4):
 #   to is x itself, as it was before the norm.
 #
 # With no piece, x comes back as it is. With all five, it is `transformer_block(x, params, n_heads, mask,
-# pre_norm=True)`. It took us ten lines.
+# pre_norm=True)`. It took us eleven lines.
 #
 # <details><summary>Hint: two parts, one pattern</summary>
 #
@@ -480,9 +479,8 @@ figures.ladder_picture({name: trained_with(pieces) for name, pieces in without.i
 # %% [markdown]
 # From both sides the residuals come first. But the feed-forward, which did harm on the ladder, is worth having in this
 # company. And without attention the model ends about where counting pairs ends: it knows nothing but its own character,
-# whatever it thinks about it.
-# **What a part is worth depends on which others are there.** A ladder is one order of many, and an ablation always says
-# "in this company".
+# whatever it makes of it. **What a part is worth depends on which others are there.** A ladder is one order of many,
+# and an ablation always says "in this company".
 #
 # It says "here", too: two layers, 300 steps, one rate, one seed. The norm hardly shows. Chapter 05 showed what it is
 # for, and chapter 10 at which rates: where there are many layers, and the steps are large. A part that brings nothing
@@ -555,8 +553,8 @@ PRESETS = {
 # token and in each layer: about 20 vectors of D numbers, and a row of T attention weights for each of the H heads.
 #
 # By hand, for the first preset: $12 \cdot 64$ tokens, times 4 layers, times $20 \cdot 128 + 4 \cdot 64$ numbers, times
-# 4 bytes is 35 MB. **Predict** how much of that is left if the windows are twice as long and there are half as many
-# rows.
+# 4 bytes is 35 MB. **Predict:** what becomes of that if the windows are twice as long and there are half as
+# many rows?
 
 # %%
 #| given
@@ -635,7 +633,7 @@ for name, preset in PRESETS.items():
 # %% [markdown]
 # (With one thread, as here; `workers=2` shares a batch among two cores. And other work on the machine slows it.) Twice
 # the length at half the rows is as many tokens, but each keeps weights for twice as many others: that share doubles,
-# the rest stays.
+# the rest stays, and 35 MB become 38.
 #
 # ### Train
 #
@@ -928,8 +926,8 @@ for name, words in texts.items():
 # characters.save("characters.json")
 # ```
 #
-# On Python's documentation it ends below 1.42 nats per character. And the first line of the whole chapter is the one to
-# change: `source`. What does it write after a night with everything that you have ever written?
+# On Python's documentation it ends below 1.42 nats per character; `make bench` trains it, and looks. And one line of
+# this chapter is there to be changed: `source`. What does it write after a night with all that you have ever written?
 #
 # ### Test yourself
 #
