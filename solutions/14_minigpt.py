@@ -778,7 +778,7 @@ def trained_on_pieces():
 
 tokenizer, *parts = pieces_of_text()
 print(f"{len(tokenizer)} tokens; {len(validation)} characters held out, {len(parts[1])} tokens")
-print("|".join(tokenizer.decode([i]) for i in parts[1][:40]))
+print("|".join(tokenizer.decode([i]) for i in parts[1][1000:1030]).replace("\n", "\N{RETURN SYMBOL}"))
 print(f"characters: {min(trained()[1].validations.values()):.2f} nats per token")
 print(f"pieces:     {min(trained_on_pieces()[1].validations.values()):.2f} nats per token")
 

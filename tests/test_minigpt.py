@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchformer_lib import minigpt
-from scratchformer_lib.block import init_block, transformer_block
+from scratchformer_lib.block import feed_forward, init_block, transformer_block
 from scratchformer_lib.gpt import GPTConfig, TransformerLM, init_transformer_lm
 from scratchformer_lib.minigpt import (
     PRESETS,
@@ -347,6 +347,9 @@ def test_all_pieces_are_the_block_and_none_is_x():
     block = transformer_block(x, params, 3, np.tri(5, dtype=bool), pre_norm=True)
     assert np.allclose(ablate(x, params, 3, every), block, atol=1e-6)
     assert np.array_equal(ablate(x, params, 3, ()), x)
+    thought = feed_forward(x, **params["feed_forward"])
+    assert np.array_equal(ablate(x, params, 3, {"feed_forward"}), thought)
+    assert np.array_equal(ablate(x, params, 3, {"feed_forward", "residuals"}), x + thought)
     with pytest.raises(ValueError, match="'heds'"):
         ablate(x, params, 3, {"attention", "heds"})
     with pytest.raises(ValueError, match="one text"):
@@ -485,6 +488,21 @@ def test_a_checkpoint_of_another_text_or_preset_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="going on after step 12"):
         _, longer = run(replace(TINY, n_steps=20))      # more steps are the same training
     assert len(longer.losses) == 20
+
+
+def test_the_preset_says_how_it_is_trained(monkeypatch):
+    """Its optimizer, its rates, its windows and its steps reach fit."""
+    seen = []
+
+    def fit(loss, params, draw, n_steps, rng, optimizer, rate, **options):
+        seen.append((n_steps, optimizer, rate, [x.shape for x in draw(rng)], options["every"], options["workers"]))
+        raise InterruptedError
+
+    monkeypatch.setattr(minigpt, "fit", fit)
+    tokenizer, *parts = ids_of_text()
+    with pytest.raises(InterruptedError):
+        train(TINY, *parts, len(tokenizer), np.random.default_rng(0), every=7, workers=2, say=None)
+    assert seen == [(12, TINY.optimizer(), TINY.rate, [(4, 8), (4, 8)], 7, 2)]
 
 
 def test_a_text_that_is_too_short_to_train_on_is_refused_before_any_work():

@@ -7,9 +7,8 @@ import numpy as np
 from ...attention import causal_mask
 from ...block import feed_forward, layer_norm, relu, transformer_block
 from ...gpt import next_token_pair
-from ...minigpt import ablate, bits_per_byte, estimate_loss, get_batch
+from ...minigpt import CharTokenizer, ablate, bits_per_byte, estimate_loss, get_batch
 from ...multi_head import multi_head_attention
-from ...tokenizer import BPETokenizer
 from ...training import cross_entropy
 from ..exercise import Case, Difference, Exercise, compare
 from .chapter_05 import Seed, generator, normal, parameters
@@ -92,7 +91,11 @@ wrong_batch("The first place, 0, is never drawn. `rng.integers(n, size=...)` beg
             first_never={"begin": lambda g: g.rng.integers(1, g.n, g.n_rows)})
 wrong_batch("Windows begin at multiples of the length only. Here they may begin anywhere: that is what is new compared "
             "with `next_token_pair`.",
-            multiples={"begin": lambda g: g.rng.integers(max(1, g.n // g.length), size=g.n_rows) * g.length})
+            multiples={"begin": lambda g: g.rng.integers(max(1, g.n // g.length), size=g.n_rows) * g.length},
+            rows_of_the_text={"begin": lambda g: g.length * g.rng.integers((len(g.ids) - 1) // g.length,
+                                                                           size=g.n_rows)},
+            rows_of_the_text_to_the_end={"begin": lambda g: np.minimum(
+                g.rng.integers(len(g.ids) // g.length, size=g.n_rows) * g.length, g.n - 1)})
 wrong_batch("Nothing is drawn: these are the first windows of the text, always the same. Where each begins comes from "
             "`rng.integers`.",
             in_order={"begin": lambda g: np.arange(g.n_rows) * g.length % g.n},
@@ -150,7 +153,9 @@ wrong_batch("The last label of each row is its own first token: `np.roll` brings
 wrong_batch("1 is added to the ids. The labels stand one *place* further on: `ids[places + 1]`.",
             ids_plus_one={"labels": lambda g: g.inputs + 1})
 wrong_batch("The labels are a whole window further on. They are the ids one place further on.",
-            next_window={"labels": lambda g: g.ids[g.places + g.length]})
+            next_window={"labels": lambda g: g.ids[g.places + g.length]},
+            next_window_by_slices={"labels": lambda g: np.array([g.ids[i + g.length:i + 2 * g.length]
+                                                                 for i in g.begin])})
 wrong_batch("There is a single label for each row, what comes after its end. Every position has one: the same window, "
             "one "
             "place further on.",
@@ -175,6 +180,7 @@ wrong_batch("Labels first, then inputs. It is the other way round.",
 wrong_batch("Two arrays are asked for: `return inputs, labels`.",
             inputs_alone={"result": lambda g: g.inputs}, labels_alone={"result": lambda g: g.labels},
             in_one_array={"result": lambda g: np.stack([g.inputs, g.labels])},
+            row_by_row_in_one_array={"result": lambda g: np.stack([g.inputs, g.labels], axis=1)},
             with_beginnings={"result": lambda g: (g.inputs, g.labels, g.begin)}, nothing={"result": lambda g: None},
             pairs={"result": lambda g: list(zip(g.inputs, g.labels, strict=True))})
 wrong_batch("The rows are put one behind the other. Keep them apart: (n_rows, length).",
@@ -308,6 +314,7 @@ wrong_estimate(DROPPED,
 wrong_estimate("Only the first batch counts. Either a new generator is made for each batch, in the loop, and all are "
                "the same one; or `return` is in the loop. Make it before the loop, return after it.",
                first_alone={"mean": lambda g: g.losses[0]},
+               share_of_the_first={"mean": lambda g: g.losses[0] / g.n},
                generator_in_the_loop={"draw": lambda g: lambda: get_batch(
                    g.ids, g.n_rows, g.length, np.random.default_rng(g.seed))},
                one_batch_again={"losses": lambda g: g.n * [g.ask(g.draw())]})
@@ -727,7 +734,7 @@ class Pieces:
         return "tokenizer"
 
 
-class Bytes(BPETokenizer):
+class Characters(CharTokenizer):
     """A card names it and does not print it."""
 
     def __repr__(self):
@@ -735,13 +742,13 @@ class Bytes(BPETokenizer):
 
 
 def bits_inputs():
-    merges = [(b"a", b"n"), (b"t", b"h"), (b"th", b"e")]
+    fruits = "die Äpfel, die Bananen: \N{BANANA}"
     return [Case(title, args) for title, args in [
         ("the example of the text", (1.4, "banana", Pieces(2))),
         ("a token for each byte", (math.log(2), "the cat sat", Pieces(1))),
         ("characters of several bytes, a token for each", (1.5, "naïve 猫 🐈", Pieces(1))),
         ("tokens of three characters, in lines", (4.25, "the cat sat\non the mat,\nä ö ü\n", Pieces(3))),
-        ("a tokenizer of chapter 13", (2.5, "the banana, the ananas: \N{BANANA}", Bytes(merges))),
+        ("the tokenizer of this chapter", (2.5, fruits, Characters(fruits))),
         ("a loss of 0", (0.0, "the mat", Pieces(2))),
     ]]
 
@@ -838,6 +845,9 @@ wrong_bits("`sys.getsizeof` is what Python needs for the object, and more than t
            size_of_object={"bytes": lambda g: g.text.__sizeof__()})
 wrong_bits("These are bits per bit: a byte has eight, but here it is only the unit of text by which you divide.",
            by_eight={"result": lambda g: g.bits / g.bytes / 8})
+wrong_bits("You divide by 8, which is for bytes made of bits. Here the loss is in nats, and a bit is ln 2 of them: divide "
+           "by `math.log(2)`.",
+           eight_below={"bits": lambda g: g.nats / 8})
 wrong_bits("You multiply by 8. The bits are counted already, by ln 2.",
            times_eight={"result": lambda g: g.bits * 8 / g.bytes},
            eight_for_ln_2={"result": lambda g: g.nats * 8 / g.bytes})
