@@ -40,6 +40,7 @@ begin("11")
 # %%
 #| given
 #| export
+import itertools
 import math
 import time
 
@@ -582,7 +583,8 @@ def multi_head_forward(x, memory, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 
 def columns(y, matrices):
     """Cut y = z @ np.concatenate(matrices, axis=1) into the columns that belong to each matrix."""
-    return np.split(y, np.cumsum([W.shape[1] for W in matrices])[:-1], axis=-1)
+    ends = itertools.accumulate(W.shape[1] for W in matrices)
+    return [y[..., end - W.shape[1]:end] for W, end in zip(matrices, ends, strict=True)]
 
 # %% [markdown]
 # ## 8. Are they right?

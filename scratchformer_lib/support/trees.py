@@ -5,7 +5,10 @@ def flat(params, path=""):
     """Nested dicts as one dict, with names like "encoder/layer_1/norm_1/gamma"."""
     if not isinstance(params, dict):
         return {path: params}
-    return {name: x for key, part in params.items() for name, x in flat(part, f"{path}/{key}".lstrip("/")).items()}
+    arrays = {}
+    for key, part in params.items():
+        arrays |= flat(part, f"{path}/{key}".lstrip("/"))
+    return arrays
 
 
 def nested(arrays):
