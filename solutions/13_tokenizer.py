@@ -402,27 +402,28 @@ The cat thought about that, and she didn't like it. Then she heard something. Th
 street and singing, and he was carrying something, and the something was a fish.
 """
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 print(len(STORY), "characters")
 print(*(left + right for left, right in merges[:30]))
 print(*sorted((left + right for left, right in merges), key=len)[-12:])
 
 # %% [markdown]
-# The first tokens are two or three bytes, with the space before a word counted in. The longest of the first 150 are
-# words and endings. A tokenizer that has learned *ing* seems to know grammar. **Predict:** how will it cut *sing*,
-# *king*, *walking*, *nothings* and *catfish*?
+# The first tokens are short, and many begin with the space before a word. The longest of the 140 are whole words. A
+# tokenizer that has learned *ing* seems to know grammar. **Predict:** how will it cut *sing*, *king*, and, with a space
+# before them, *walking*, *nothings* and *catfish*?
 
 # %%
 def cut(text, merges):
     """The tokens of each chunk of a text: all merges, one after the other, in their order."""
     tokens = []
-    for chunk in count_chunks(text):
+    for chunk in split_chunks(text):
+        chunk = single_bytes(chunk.encode())
         for pair in merges:
             chunk = merge(chunk, pair)
         tokens += chunk
     return tokens
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 for word in ("sing", "king", " walking", " nothings", " catfish"):
     print(cut(word, merges))
 
@@ -431,9 +432,9 @@ for word in ("sing", "king", " walking", " nothings", " catfish"):
 # be, where a part is frequent.
 
 # %%
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 sentence = "The cat was sitting and thinking of nothing."
-figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10, 40, 150)})
+figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10, 40, 140)})
 
 # %% [markdown]
 # ## 5. New text: the order counts
@@ -514,7 +515,7 @@ def longest_first(chunk, tokens):
         chunk = chunk[length:]
     return tuple(found)
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 ranks = {pair: rank for rank, pair in enumerate(merges)}
 tokens = {*single_bytes(bytes(range(256))), *(left + right for left, right in merges)}
 for chunk in count_chunks(STORY + " together, whenever"):
@@ -677,7 +678,7 @@ for text in ("the", " the", "The", " The", "THE"):
 # nearly the same is left for it to learn. The story has *the* nearly always after a space, so that is the token. This
 # is why a prompt should not end in a space: the model has learned to expect *the* with its space in one piece.
 #
-# Now your sentence. Move the slider: how many of the story's first 150 merges may be used? Gray boxes are single bytes;
+# Now your sentence. Move the slider: how many of the story's first 140 merges may be used? Gray boxes are single bytes;
 # bytes that are no character by themselves are written as two digits. Try a word that is not in the story, and one in
 # another language.
 
