@@ -43,6 +43,7 @@ begin("13")
 #| export
 import functools
 import math
+import sys
 import time
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -77,12 +78,13 @@ print(vocabulary.decode(vocabulary.encode("The cats sat on the mat.")))
 # A capital letter, an *s*, a period, and half of the sentence is lost. Larger vocabularies lose less, but always
 # something, and each word costs a row of the embedding table.
 #
-# Smaller pieces, then. **Characters**: any text is made of them, but Unicode has more than 100,000, and each would need
-# a row. One step further down are **bytes**. UTF-8, in which nearly all text is stored, writes each character as one to
-# four bytes, and there are 256 different ones. With 256 ids nothing is ever unknown. **Predict:** how many bytes does
-# each of these have?
+# Smaller pieces, then. **Characters**: any text is made of them. But each would need a row, and Unicode has room for
+# over a million. One step further down are **bytes**. UTF-8, in which nearly all text is stored, writes each character
+# as one to four bytes, and there are 256 different ones. With 256 ids nothing is ever unknown. **Predict:** how many
+# bytes does each of these have?
 
 # %%
+print(f"room for {sys.maxunicode + 1:,} characters")
 for text in ("the", "naïve", "猫", "🐈"):
     print(f"{len(text)} characters  {len(text.encode())} bytes  {text}  {list(text.encode())}")
 
@@ -163,8 +165,8 @@ for chunk, n in count_chunks("the cat sat on the mat, on the mat").items():
 # **Exercise 13.1.** Write `count_pairs(chunks)`. It takes a dict from a chunk, a tuple of tokens, to how often that
 # chunk occurs. It returns a dict from a pair of neighbors, a tuple of two tokens, to how often that pair occurs.
 #
-# - `count_pairs({(b"t", b"h", b"e"): 3, (b"t", b"h", b"e", b"n"): 1})` gives `{(b"t", b"h"): 4, (b"h", b"e"): 4, (b"e",
-#   b"n"): 1}`.
+# - `count_pairs({(b"t", b"h", b"e"): 3, (b"t", b"h", b"e", b"n"): 1})` gives
+#   `{(b"t", b"h"): 4, (b"h", b"e"): 4, (b"e", b"n"): 1}`.
 # - In *a a a* the pair *a a* occurs twice, at the first place and at the second.
 # - A pair has an order: *a b* is not *b a*. A pair does not reach from one chunk into the next.
 # - Tokens may be longer than one byte. In `(b"th", b"e")` there is one pair. A chunk of one token has none.
@@ -217,8 +219,8 @@ figures.pairs_picture(counts)
 # |---|---|---|---|---|---|---|
 # | after | b | an | | an | | a |
 #
-# Six tokens became four. Where occurrences overlap, the one further left wins: *a a a* with the pair *a a* becomes *aa
-# a*.
+# Six tokens became four. Where occurrences overlap, the one further left wins: *a a a* with the pair *a a* becomes
+# *aa a*.
 #
 # **Exercise 13.2.** Write `merge(chunk, pair)`. It takes a chunk, a tuple of tokens, and a pair, a tuple of two tokens.
 # It goes through the chunk from left to right, joins the two tokens wherever the pair stands, and goes on *after* them.
@@ -271,7 +273,8 @@ check(merge)
 # %% [markdown]
 # ## 4. Again, and again
 #
-# Count, take the most frequent pair, merge it everywhere, count again. By hand, with *the cat sat on the mat*:
+# Count, take the most frequent pair, merge it everywhere, count again. By hand, with *the cat sat on the mat* (␣ is a
+# space):
 #
 # | step | most frequent | how often | the sentence |
 # |---|---|---|---|
@@ -402,27 +405,28 @@ The cat thought about that, and she didn't like it. Then she heard something. Th
 street and singing, and he was carrying something, and the something was a fish.
 """
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 print(len(STORY), "characters")
 print(*(left + right for left, right in merges[:30]))
 print(*sorted((left + right for left, right in merges), key=len)[-12:])
 
 # %% [markdown]
-# The first tokens are two or three bytes, with the space before a word counted in. The longest of the first 150 are
-# words and endings. A tokenizer that has learned *ing* seems to know grammar. **Predict:** how will it cut *sing*,
-# *king*, *walking*, *nothings* and *catfish*?
+# The first tokens are short, and many begin with the space before a word. The longest of the 140 are whole words. A
+# tokenizer that has learned *ing* seems to know grammar. **Predict:** how will it cut *sing*, *king*, and, with a space
+# before them, *walking*, *nothings* and *catfish*?
 
 # %%
 def cut(text, merges):
     """The tokens of each chunk of a text: all merges, one after the other, in their order."""
     tokens = []
-    for chunk in count_chunks(text):
+    for chunk in split_chunks(text):
+        chunk = single_bytes(chunk.encode())
         for pair in merges:
             chunk = merge(chunk, pair)
         tokens += chunk
     return tokens
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 for word in ("sing", "king", " walking", " nothings", " catfish"):
     print(cut(word, merges))
 
@@ -431,9 +435,9 @@ for word in ("sing", "king", " walking", " nothings", " catfish"):
 # be, where a part is frequent.
 
 # %%
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 sentence = "The cat was sitting and thinking of nothing."
-figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10, 40, 150)})
+figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10, 40, 140)})
 
 # %% [markdown]
 # ## 5. New text: the order counts
@@ -441,8 +445,8 @@ figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10
 # Training cut the text that it learned from. To **encode** a new text, the merges are applied again, in the order in
 # which they were learned. The function `cut` above does that, and goes through the whole list for every chunk. GPT-2
 # has 50,000 merges. It is faster to ask the pairs that are there. Each has a **rank**: its place in the list of merges,
-# from 0. The pair with the lowest rank was learned first, so it is merged first. By hand, with the ranks *h e*: 0, *a
-# t*: 1, *t he*: 2:
+# from 0. The pair with the lowest rank was learned first, so it is merged first. By hand, with the ranks
+# *h e*: 0, *a t*: 1, *t he*: 2:
 #
 # | tokens | pairs with a rank | merge |
 # |---|---|---|
@@ -456,8 +460,8 @@ figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10
 # its rank. Again and again it merges the pair with the lowest rank, wherever it stands in the chunk, until no pair that
 # is left has a rank. It returns the tuple of tokens.
 #
-# - `apply_merges((b"b", b"a", b"t", b"h", b"e"), {(b"h", b"e"): 0, (b"a", b"t"): 1, (b"t", b"he"): 2})` gives `(b"b",
-#   b"at", b"he")`.
+# - `apply_merges((b"b", b"a", b"t", b"h", b"e"), {(b"h", b"e"): 0, (b"a", b"t"): 1, (b"t", b"he"): 2})` gives
+#   `(b"b", b"at", b"he")`.
 # - A chunk may be empty, or of one token; then it comes back as it is.
 # - Go by the ranks, not by the order in which the dict holds them. They need not count from 0. There may be 50,000, so
 #   do not go through all of them.
@@ -514,7 +518,7 @@ def longest_first(chunk, tokens):
         chunk = chunk[length:]
     return tuple(found)
 
-merges = learn_merges(count_chunks(STORY), 150)
+merges = learn_merges(count_chunks(STORY), 140)
 ranks = {pair: rank for rank, pair in enumerate(merges)}
 tokens = {*single_bytes(bytes(range(256))), *(left + right for left, right in merges)}
 for chunk in count_chunks(STORY + " together, whenever"):
@@ -677,7 +681,7 @@ for text in ("the", " the", "The", " The", "THE"):
 # nearly the same is left for it to learn. The story has *the* nearly always after a space, so that is the token. This
 # is why a prompt should not end in a space: the model has learned to expect *the* with its space in one piece.
 #
-# Now your sentence. Move the slider: how many of the story's first 150 merges may be used? Gray boxes are single bytes;
+# Now your sentence. Move the slider: how many of the story's first 140 merges may be used? Gray boxes are single bytes;
 # bytes that are no character by themselves are written as two digits. Try a word that is not in the story, and one in
 # another language.
 

@@ -398,7 +398,8 @@ def test_other_files_of_gpt2s_kind_are_read(tmp_path):
     ({"bpe": "#version: 0.2\nh e\n"}, "must belong together"), ({"encoder": "{"}, "encoder_json must be"),
     ({"encoder": "[1, 2]"}, "encoder_json must be"), ({"ids": {"a": 1}}, "encoder_json must be"),
     ({"ids": {"a": "x"}}, "encoder_json must be"), ({"ids": {"a": 0, "b": 1}}, "must belong together"),
-    ({"ids": {}}, "must belong together"), ({"ids": {"猫": 0}}, "encoder_json must be")])
+    ({"merges": [], "ids": {"a": 0, "b": 1}}, "must belong together"), ({"ids": {}}, "must belong together"),
+    ({"ids": {"猫": 0}}, "encoder_json must be")])
 def test_damaged_files_of_gpt2s_kind_are_refused(tmp_path, changes, says):
     with pytest.raises(ValueError, match=says):
         BPETokenizer.from_gpt2(*small_gpt2(tmp_path, **changes))

@@ -30,7 +30,7 @@ from . import (
 
 SIGNS = {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
 LINE, TALL = 0.36, 0.27  # from one line of tokens to the next, and the height of a token, in inches
-MOST_BYTES, MOST_MERGES = 80, 150
+MOST_BYTES, MOST_MERGES = 80, 140
 
 
 @cache
@@ -149,9 +149,8 @@ def merges_widget(count_chunks, learn_merges, apply_merges, text, sentence):
             axes.text(3.5, 1.05, "Type a sentence.", ha="center", color=MUTED, fontsize=12)
             return fig
         n_bytes = sum(map(len, tokens))
-        first = f"the first {n_bytes} bytes" if chunks_of(sentence)[1] else f"{n_bytes} bytes"
-        tokens_in_all = "1 token" if len(tokens) == 1 else f"{len(tokens)} tokens"
-        axes.text(0.12, 0.28, f"{first}, {tokens_in_all}", fontsize=11.5, weight="bold")
+        first = f"the first {n_bytes} bytes" if chunks_of(sentence)[1] else _counted(n_bytes, "byte")
+        axes.text(0.12, 0.28, f"{first}, {_counted(len(tokens), 'token')}", fontsize=11.5, weight="bold")
         if merges_used:
             left, right = merges[merges_used - 1]
             used = tokens.count(left + right)
@@ -162,7 +161,8 @@ def merges_widget(count_chunks, learn_merges, apply_merges, text, sentence):
 
     def alt(sentence, merges_used):
         tokens = cut(sentence, merges_used)
-        return f"After {merges_used} merges the sentence has {len(tokens)} tokens: {said(tokens)}."
+        return (f"After {_counted(merges_used, 'merge')} the sentence has {_counted(len(tokens), 'token')}"
+                f"{': ' * bool(tokens)}{said(tokens)}.")
 
     interactive(
         draw, alt,
@@ -171,6 +171,10 @@ def merges_widget(count_chunks, learn_merges, apply_merges, text, sentence):
         merges_used=ipywidgets.IntSlider(value=min(10, len(merges)), min=0, max=len(merges), description="merges",
                                          layout={"width": "520px"}),
     )
+
+
+def _counted(n, what):
+    return f"1 {what}" if n == 1 else f"{n} {what}s"
 
 
 @styled()
