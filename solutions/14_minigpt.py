@@ -346,7 +346,8 @@ for seed in range(4):
 # with switches.
 #
 # **Exercise 14.3.** Write `ablate(x, params, n_heads, pieces)`: the pre-norm block of chapter 05 under a causal mask,
-# with some pieces only. `x` is (B, T, D), `params` those of a block, and `pieces` a set of names. It returns (B, T, D).
+# with some pieces only. `x` is (B, T, D), `params` those of a block, and `pieces` a set or a tuple of names. It returns
+# (B, T, D).
 #
 # - `"attention"`: there is attention, `multi_head_attention(x, x, **params["attention"], n_heads=..., mask=...)[0]`,
 #   with `causal_mask(T)`; without this piece, there is none, and `"heads"` does not matter.

@@ -845,8 +845,8 @@ wrong_bits("`sys.getsizeof` is what Python needs for the object, and more than t
            size_of_object={"bytes": lambda g: g.text.__sizeof__()})
 wrong_bits("These are bits per bit: a byte has eight, but here it is only the unit of text by which you divide.",
            by_eight={"result": lambda g: g.bits / g.bytes / 8})
-wrong_bits("You divide by 8, which is for bytes made of bits. Here the loss is in nats, and a bit is ln 2 of them: divide "
-           "by `math.log(2)`.",
+wrong_bits("You divide by 8, which is for bytes made of bits. Here the loss is in nats, and a bit is ln 2 of them: "
+           "divide by `math.log(2)`.",
            eight_below={"bits": lambda g: g.nats / 8})
 wrong_bits("You multiply by 8. The bits are counted already, by ln 2.",
            times_eight={"result": lambda g: g.bits * 8 / g.bytes},
