@@ -720,11 +720,11 @@ figures.checkpoints_widget(trained()[1].losses, trained()[2])
 # there are, and how often; where a word ends; which letters go together; short words; how a line looks. It does not
 # learn them one after the other, but that is about the order in which they can be seen.
 #
-# Your turn: a beginning of your own, and the ways of choosing of chapter 12. (With characters that the text does not
-# have, it says so.)
+# Your turn: a beginning of your own, and the ways of choosing of chapter 12.
 
 # %%
-print(write(trained()[0], characters, "The ", 300, temperature=0.7, top_k=20, rng=np.random.default_rng(1)))
+beginning = "The " if set("The ") <= set(text) else prompt
+print(write(trained()[0], characters, beginning, 300, temperature=0.7, top_k=20, rng=np.random.default_rng(1)))
 
 # %% [markdown]
 # ### Stopped, and going on
@@ -779,7 +779,7 @@ def trained_on_pieces():
 
 tokenizer, *parts = pieces_of_text()
 print(f"{len(tokenizer)} tokens; {len(validation)} characters held out, {len(parts[1])} tokens")
-print("|".join(tokenizer.decode([i]) for i in parts[1][1000:1030]).replace("\n", "\N{RETURN SYMBOL}"))
+print("|".join(tokenizer.decode([i]) for i in parts[1][len(parts[1]) // 20:][:30]).replace("\n", "\N{RETURN SYMBOL}"))
 print(f"characters: {min(trained()[1].validations.values()):.2f} nats per token")
 print(f"pieces:     {min(trained_on_pieces()[1].validations.values()):.2f} nats per token")
 
@@ -852,7 +852,8 @@ print(f"{'zip':11} {' ' * 20}  {8 * zipped / len(validation.encode('utf-8')):.2f
 def short_of_text():
     """A model that is trained on 6,000 characters: for each of three texts, its losses by step."""
     few, loss, n_steps = training_ids[:6000], lm_loss(small), 300
-    asked = {"trained on": few[:5400], "the tenth that overlaps": few[5400:], "never seen": validation_ids}
+    first, last_tenth = hold_out(few)
+    asked = {"trained on": first, "the tenth that overlaps": last_tenth, "never seen": validation_ids}
     curves = {name: {} for name in asked}
 
     def ask(step):
@@ -892,7 +893,7 @@ def surprise_of(words):
     rows = [ids[i:i + quick.length + 1] for i in range(0, len(ids) - 1, quick.length)]
     losses = [(len(row) - 1, lm_loss(trained()[0].config)(trained()[0].params, row[None, :-1], row[None, 1:]))
               for row in rows]
-    return sum(n * loss for n, loss in losses) / sum(n for n, _ in losses)
+    return sum(n * loss for n, loss in losses) / (len(ids) - 1) if losses else math.nan
 
 jumbled = "".join(np.random.default_rng(0).permutation(list(TRUE)))
 texts = {"true": TRUE, "false": FALSE, "a story": STORY.replace("\n", " "), "jumbled letters": jumbled}

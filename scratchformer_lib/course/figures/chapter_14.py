@@ -1,8 +1,11 @@
 """Pictures of chapter 14: what each piece is worth, samples across checkpoints, and an overlap."""
 
+from functools import cache
+
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from . import (
@@ -59,7 +62,13 @@ def ladder_picture(rungs, to_first=False):
 def one_line(text, most):
     """The beginning of a text in one line: ends of lines become signs, and so does what cannot be drawn."""
     text = text.replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}")
-    return "".join(letter if letter.isprintable() else "\N{WHITE SQUARE}" for letter in text[:most])
+    return "".join(letter if drawable(letter) else "\N{WHITE SQUARE}" for letter in text[:most])
+
+
+@cache
+def drawable(letter):
+    """Whether the font of fixed width has a letter; for one that it lacks, matplotlib would warn."""
+    return letter.isprintable() and get_font(findfont("monospace")).get_char_index(ord(letter)) != 0
 
 
 LINES, COLUMNS = 7, 88
