@@ -628,4 +628,21 @@ def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solve
     assert {*texts} <= {"the cat sat on the mat", "the cat ran fast"}
     ran = subprocess.run([sys.executable, "-I", "my_transformer.py", "a horse"], cwd=course, capture_output=True,
                          text=True)
-    assert ran.returncode == 1 and ran.stderr.startswith("it knows these words: the cat sat on mat ran fast dog")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("it does not know 'a'; it knows: the cat sat on mat ran fast dog")
+
+
+def test_the_tokenizer_runs_on_the_learners_own_functions(whole_course):
+    solved = solve(whole_course, "13")
+    text = """
+from scratchformer_lib.tokenizer import train_bpe
+text = "the cat sat on the mat, and the other cats sat on the other mats: 猫, 猫. " * 3
+tokenizer = train_bpe(text, 300, special=("<END>",))
+print("said", tokenizer.merges, tokenizer.encode(text).tolist(), tokenizer.decode(tokenizer.encode(text)) == text)
+"""
+    printed = run(whole_course, BEGIN.format('"13", mine=True'), "np.called = set()", text,
+                  "print('called', *sorted(np.called))")
+    assert solved == ["count_pairs", "merge", "learn_merges", "apply_merges"]
+    assert whose(printed, "Yours") == solved and "set aside" not in printed, printed
+    assert run_script(whole_course, text) in printed and "True" in printed
+    assert {*printed[printed.index("called ") + 7:].split()} == {*solved}

@@ -48,6 +48,59 @@ def check_texts(name, text):
             raise ValueError(f"{name} must hold at least one word in every text; got {one!r}")
 
 
+def check_unicode(name, text):
+    """A str that UTF-8 can write, or bytes. Returns a str, in which each byte that is not UTF-8 is a lone surrogate."""
+    if isinstance(text, (bytes, bytearray)):
+        return text.decode("utf-8", "surrogateescape")
+    if not isinstance(text, str):
+        raise ValueError(f"{name} must be a text, str or bytes; got {type(text).__name__}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be Unicode; got a lone surrogate, {text[error.start]!r}, at {error.start}. "
+                         "Give bytes instead, where they are not text") from None
+    return text
+
+
+def check_decodable(name, ids, n_vocab):
+    """Whole numbers from 0 to n_vocab - 1, (T,) or a single one; there may be none."""
+    if np.ndim(ids) > 1:
+        raise ValueError(f"{name} must have shape (T,), one text; got {np.shape(ids)}")
+    if np.size(ids):
+        check_ids(name, ids, n_vocab)
+
+
+def check_tokens(name, chunk):
+    """A tuple or list of tokens: iterating over bytes gives numbers, and over a str no bytes."""
+    if not isinstance(chunk, (tuple, list)):
+        raise ValueError(f"{name} must be a tuple of tokens, such as (b'a', b'b'); got {chunk!r}")
+
+
+def check_merges(name, merges):
+    """Pairs of tokens (bytes), each of a single byte or made by a pair before; no two make the same."""
+    known = {bytes([byte]) for byte in range(256)}
+    for i, pair in enumerate(merges):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(x, bytes) for x in pair):
+            raise ValueError(f"{name} must be pairs of bytes, such as (b'a', b'b'); got {pair!r} at {i}")
+        if not known.issuperset(pair):
+            raise ValueError(f"{name} must be made of single bytes and of what earlier pairs have made; got {pair!r} "
+                             f"at {i}")
+        if pair[0] + pair[1] in known:
+            raise ValueError(f"{name} must each make a new token; got {pair!r} at {i}, which one before has made")
+        known.add(pair[0] + pair[1])
+
+
+def check_names(name, names):
+    """Texts, none empty, none twice; not one text."""
+    if isinstance(names, (str, bytes)):
+        raise ValueError(f"{name} must be several names, such as (\"<END>\",); got one text, {names!r}")
+    names = list(names)
+    for i, one in enumerate(names):
+        if not isinstance(one, str) or not one or one in names[:i]:
+            raise ValueError(f"{name} must be different texts, none of them empty; got {one!r}")
+        check_unicode(name, one)
+
+
 def check_mask(mask, shape, name="mask"):
     """Bool, and (T, S) or as many axes as the scores, of their size or 1. shape: that of the scores."""
     check_bool(mask, name)

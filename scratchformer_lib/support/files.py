@@ -47,9 +47,34 @@ def load_model(path, kind):
         except Exception as error:      # what is damaged may fail in any way
             raise ValueError(f"{path} must be a model that this library saved; it is something else, or damaged "
                              f"({type(error).__name__})") from error
+    check_kind(path, kind, version, found)
+    return config, params
+
+
+def save_json(path, kind, content):
+    """Write a thing that is no model to a text file: what it is, and a dict of plain values."""
+    about = {"format": FORMAT, "kind": kind, **content}
+    with aside(path) as file:
+        file.write(json.dumps(about, indent=0).encode("utf-8"))
+
+
+def load_json(path, kind):
+    """Read what save_json wrote: the dict. Raises ValueError where the file is damaged, or something else."""
+    with open(path, "rb") as file:
+        try:
+            about = json.loads(file.read().decode("utf-8"))
+            version, found = int(about.pop("format")), about.pop("kind")
+        except Exception as error:      # what is damaged may fail in any way
+            raise ValueError(f"{path} must be a {kind} that this library saved; it is something else, or damaged "
+                             f"({type(error).__name__})") from error
+    check_kind(path, kind, version, found)
+    return about
+
+
+def check_kind(path, kind, version, found):
+    """A file of this kind, in a format that this version of the library knows."""
     if version > FORMAT:
         raise ValueError(f"{path} must be of format {FORMAT} or older; got {version}, which a newer version of this "
                          "library wrote")
     if found != kind:
         raise ValueError(f"{path} must hold a {kind}; it holds a {found}")
-    return config, params
