@@ -11,9 +11,9 @@ from .encoder import encoder, init_encoder, layers_of
 from .multi_head import init_linear, linear, merge_heads, split_heads
 from .softmax import softmax
 from .support.arguments import (
-    check_at_least_0,
     check_batch,
     check_cache,
+    check_choice,
     check_count,
     check_gpt_config,
     check_known,
@@ -25,6 +25,7 @@ from .support.arguments import (
     check_targets,
 )
 from .support.models import Model
+from .support.steps import Cache, Steps, WithShortcut
 from .training import cross_entropy
 
 
@@ -33,7 +34,7 @@ class GPTConfig:
     """The sizes of a GPT, and the choices in it. What is not given is as in GPT-2, the small one.
 
     n_vocab: how many tokens it knows. d_model: D. n_heads: H. n_layers: blocks. d_ff: F; 4 D if None.
-    max_length: how many tokens it can look back on, itself included.
+    max_length: how many tokens it can read at once.
     positions: "learned" or "sinusoidal"; with sinusoids the tokens' vectors are multiplied by the root of D.
     activation: "relu" or "gelu". pre_norm: normalize what goes into each part of a block, instead of each sum.
     dropout: the rate, while training. tied_output: the last matrix is the table. end_id: the token that ends a text.
@@ -62,7 +63,7 @@ def init_transformer_lm(rng, config):
 
     rng: a np.random.Generator. config: a GPTConfig.
     Returns a dict of "table" (n_vocab, D), "positions" (max_length, D) where they are learned, "blocks", and "output"
-    (D, n_vocab) where it is not tied; in it arrays of float32.
+    (D, n_vocab) where it is not tied; all arrays float32.
     """
     D = config.d_model
     params = {"table": init_embedding(rng, config.n_vocab, D)}
@@ -90,6 +91,11 @@ def embed_tokens(params, config, ids, start=0, n_pad=None):
     return math.sqrt(config.d_model) * x + embed(position, waves)
 
 
+def last_matrix(params, config):
+    """What turns the vectors that come out into logits, (D, n_vocab)."""
+    return params["table"].T if config.tied_output else params["output"]
+
+
 def block_options(config):
     """What the config says about each block, as options of transformer_block."""
     return {"n_heads": config.n_heads, "pre_norm": config.pre_norm,
@@ -106,7 +112,7 @@ def transformer_lm(params, config, ids, rng=None, record=None):
     """
     check_batch("ids", ids, config.n_vocab, config.max_length)
     ids = np.asarray(ids)
-    W = params["table"].T if config.tied_output else params["output"]
+    W = last_matrix(params, config)
     x = dropout(embed_tokens(params, config, ids), config.dropout, rng)
     x = encoder(x, params["blocks"], mask=causal_mask(ids.shape[1]), rate=config.dropout, rng=rng, record=record,
                 **block_options(config))
@@ -128,14 +134,22 @@ def next_token_pair(stream, length):
 
 
 def perplexity(logits, targets, ignore_id=None):
-    """The number of tokens between which a model that is as uncertain as this one would hesitate evenly.
+    """e to the mean surprise: among how many equally likely tokens one would be as unsure.
 
     logits: (..., n_vocab). targets: (...), ids of the right tokens. ignore_id: an id that does not count.
     Returns a number, at least 1. Raises ValueError as cross_entropy does.
     Source: Jelinek et al., "Perplexity, a measure of the difficulty of speech recognition tasks", 1977.
     """
-    check_targets(logits, targets, ignore_id, 0.0)
+    check_targets(logits, targets, ignore_id)
     return np.exp(cross_entropy(logits, targets, ignore_id))
+
+
+def rank(logits):
+    """The place of each token of a row, from the likeliest down: 0, 1, 2. Of equal ones the smaller id comes first.
+
+    logits: (..., n_vocab). Returns whole numbers of the same shape.
+    """
+    return np.argsort(np.argsort(-logits, axis=-1, kind="stable"), axis=-1)
 
 
 def top_k(logits, k):
@@ -147,14 +161,11 @@ def top_k(logits, k):
     Source: Fan, Lewis and Dauphin, "Hierarchical neural story generation", 2018.
     """
     check_count("k", k)
-    order = np.argsort(-logits, axis=-1, kind="stable")[..., :k]
-    kept = np.full_like(logits, -np.inf)
-    np.put_along_axis(kept, order, np.take_along_axis(logits, order, axis=-1), axis=-1)
-    return kept
+    return np.where(rank(logits) < k, logits, -np.inf)
 
 
 def top_p(logits, p):
-    """Keep as few of the likeliest tokens as have a share of p together.
+    """Keep the fewest of the likeliest tokens that have a share of at least p together.
 
     logits: (..., n_vocab). p: above 0, at most 1.
     Returns the same shape, -inf for what is not kept. Of equal ones the smaller ids count.
@@ -162,12 +173,10 @@ def top_p(logits, p):
     Source: Holtzman et al., "The curious case of neural text degeneration", 2020.
     """
     check_share("p", p)
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    shares = np.take_along_axis(softmax(logits), order, axis=-1)
+    shares = np.sort(softmax(logits), axis=-1)[..., ::-1]
     before = np.cumsum(shares, axis=-1) - shares
-    keep = np.empty(logits.shape, dtype=bool)
-    np.put_along_axis(keep, order, before < p, axis=-1)
-    return np.where(keep, logits, -np.inf)
+    k = np.sum(before < p, axis=-1, keepdims=True)
+    return np.where(rank(logits) < k, logits, -np.inf)
 
 
 def sample(logits, rng=None, temperature=1.0, k=None, p=None):
@@ -175,17 +184,23 @@ def sample(logits, rng=None, temperature=1.0, k=None, p=None):
 
     logits: (B, n_vocab). rng: a np.random.Generator; None means: the likeliest. temperature: 0 means the same.
     k, p: as in top_k and top_p; None means: all.
-    Returns ids (B,).
+    Returns ids (B,). Raises ValueError for logits that are not numbers.
     """
+    logits = logits.astype(np.float64)
+    logits -= np.max(logits, axis=-1, keepdims=True)
+    if np.isnan(logits).any():
+        raise ValueError("logits must be numbers, one in each row above -inf; got NaN, as of a training that diverged")
     if rng is None or temperature == 0:
         return np.argmax(logits, axis=-1)
-    logits = logits.astype(np.float64) / temperature
+    with np.errstate(over="ignore"):                        # a tiny temperature: -inf for all but the likeliest
+        logits /= temperature
     if k is not None:
         logits = top_k(logits, k)
-    if p is not None:
+    if p is not None and p < 1:
         logits = top_p(logits, p)
-    reached = np.cumsum(softmax(logits), axis=-1)
-    return np.argmax(reached > rng.random((len(logits), 1)) * reached[:, -1:], axis=-1)
+    reached = np.cumsum(softmax(logits), axis=-1)           # the shares, laid end to end on a line
+    point = rng.random((len(logits), 1)) * reached[:, -1:]  # a random point on it; it may end at 0.999...
+    return np.argmax(reached > point, axis=-1)              # the token in whose stretch the point lies
 
 
 def attend_with_cache(x, W_Q, W_K, W_V, W_O, n_heads, cache, mask=None):
@@ -197,13 +212,13 @@ def attend_with_cache(x, W_Q, W_K, W_V, W_O, n_heads, cache, mask=None):
     Returns (B, T, D_out). Raises ValueError where shapes do not fit.
     """
     check_multi_head(x, x, W_Q, W_K, W_V, W_O, n_heads)
-    check_cache(cache, x, W_K, W_V, n_heads)
+    check_cache(cache, x, W_K, W_V, n_heads, mask)
     q, k, v = (split_heads(linear(x, W), n_heads) for W in (W_Q, W_K, W_V))
     if cache:
         k = np.concatenate([cache["k"], k], axis=-2)
         v = np.concatenate([cache["v"], v], axis=-2)
-    cache["k"], cache["v"] = k, v
     output, _ = scaled_dot_product_attention(q, k, v, mask)
+    cache["k"], cache["v"] = k, v
     return linear(merge_heads(output), W_O)
 
 
@@ -232,23 +247,32 @@ def stack_with_cache(x, params, cache, mask=None, **options):
     return layer_norm(x, **params["norm"]) if options["pre_norm"] else x
 
 
-def lm_with_cache(params, config, ids, cache, n_pad=None):
-    """transformer_lm for tokens that come after those in the cache.
+def hidden_with_cache(params, config, ids, cache, n_pad=None):
+    """What comes out of the blocks for tokens that come after those in the cache; the arguments of lm_with_cache.
 
-    ids: (B, T), the new tokens. cache: a dict, empty at first; it receives keys and values of the new tokens.
-    n_pad: (B,), how many tokens at the left of each row are padding, at which nobody looks.
-    Returns logits (B, T, n_vocab). Raises ValueError for tokens that are not in the vocabulary, or too many of them.
+    Returns (B, T, D).
     """
     start = length_of(cache)
     check_batch("ids", ids, config.n_vocab)
+    ids = np.asarray(ids)
     check_length("the length of ids and cache together", start + ids.shape[1], config.max_length)
     x = embed_tokens(params, config, ids, start, n_pad)
     place = np.arange(start + ids.shape[1])
     mask = place <= place[start:, None]                 # the last rows of the causal mask
     if n_pad is not None:
         mask = mask & (place >= n_pad[:, None, None, None])
-    x = stack_with_cache(x, params["blocks"], cache, mask, **block_options(config))
-    return linear(x, params["table"].T if config.tied_output else params["output"])
+    return stack_with_cache(x, params["blocks"], cache, mask, **block_options(config))
+
+
+def lm_with_cache(params, config, ids, cache, n_pad=None):
+    """transformer_lm for tokens that come after those in the cache.
+
+    params: as init_transformer_lm draws them. config: a GPTConfig. ids: (B, T), the new tokens.
+    cache: a dict, empty at first; it receives keys and values of the new tokens.
+    n_pad: (B,), how many tokens at the left of each row are padding, which no query sees.
+    Returns logits (B, T, n_vocab). Raises ValueError for tokens that are not in the vocabulary, or too many of them.
+    """
+    return linear(hidden_with_cache(params, config, ids, cache, n_pad), last_matrix(params, config))
 
 
 def length_of(cache):
@@ -256,31 +280,48 @@ def length_of(cache):
     return cache["layer_1"]["k"].shape[-2] if cache else 0
 
 
+hidden_with_cache = WithShortcut(hidden_with_cache)
+
+
+@hidden_with_cache.shortcut
+def next_hidden(params, config, ids, cache, n_pad=None):
+    """hidden_with_cache for one token more in each row of `generate`; None for anything else."""
+    n = length_of(cache)
+    if not isinstance(cache, Cache) or n == 0 or n >= config.max_length or ids.shape[1] > 1:
+        return None
+    if cache.steps is None:
+        waves = params["positions"] if config.positions == "learned" else positional_encoding(
+            config.max_length, config.d_model, params["table"].dtype)
+        cache.steps = Steps(params, config, cache, waves, n_pad)
+    return cache.steps(ids[:, 0], n)
+
+
 def generate(model, prompt, max_length, temperature=1.0, top_k=None, top_p=None, rng=None, use_cache=True):
     """Go on writing from a prompt, or from several at once.
 
     model: a TransformerLM. prompt: ids (T,); or several of them, of any lengths, as a list. max_length: how many tokens
-    are written at most. temperature, top_k, top_p: of the choice; see sample. rng: a np.random.Generator; None means:
-    always the likeliest token. use_cache: False computes everything again for every token; only slower.
+    are written at most, the prompt not counted. temperature, top_k, top_p: of the choice; see sample.
+    rng: a np.random.Generator; None means: always the likeliest token, for which there is nothing to choose.
+    use_cache: False computes everything again for every token; only slower.
     Where the text grows longer than config.max_length, the model sees its last config.max_length tokens.
     Returns what was written, without the prompt, ids (n,) or (B, n). A text is over where config.end_id is drawn; what
     comes after that in its row is end_id again. Raises ValueError for what is no prompt, or a number out of its range.
     """
-    config, prompts = model.config, check_prompts(prompt, model.config.n_vocab)
+    config, params, prompts = model.config, model.params, check_prompts(prompt, model.config.n_vocab)
     check_count("max_length", max_length)
-    check_at_least_0("temperature", temperature)
+    check_choice(rng, temperature, top_k, top_p)
     longest = max(map(len, prompts))
     n_pad = np.array([longest - len(one) for one in prompts])
     ids = np.array([[0] * (longest - len(one)) + one for one in prompts])
-    cache, ended = {}, np.zeros(len(ids), dtype=bool)
+    cache, ended = Cache(), np.zeros(len(ids), dtype=bool)
     for _ in range(max_length):
         dropped = max(0, ids.shape[1] - config.max_length)
         if dropped or not use_cache:                    # positions move: nothing that is in the cache holds
-            cache = {}
+            cache = Cache()
         left = np.maximum(n_pad - dropped, 0)
-        logits = lm_with_cache(model.params, config, ids[:, dropped + length_of(cache):], cache,
-                               left if left.any() else None)
-        token = sample(logits[:, -1], rng, temperature, top_k, top_p)
+        x = hidden_with_cache(params, config, ids[:, dropped + length_of(cache):], cache, left if left.any() else None)
+        logits = linear(x[:, -1], last_matrix(params, config))
+        token = sample(logits, rng, temperature, top_k, top_p)
         if config.end_id is not None:
             token = np.where(ended, config.end_id, token)
             ended |= token == config.end_id
@@ -294,22 +335,25 @@ def generate(model, prompt, max_length, temperature=1.0, top_k=None, top_p=None,
 def generate_text(model, vocabulary, prompt="", max_length=None, temperature=1.0, top_k=None, top_p=None, rng=None):
     """Go on writing from a text, or from several at once, in words.
 
-    model: a TransformerLM. vocabulary: a Vocabulary. prompt: a text, or a list of texts; it may be empty.
-    max_length: how many words are written at most; as many as the model can look back on if None.
+    model: a TransformerLM. vocabulary: its Vocabulary. prompt: a text, or a list of texts; it may be empty.
+    max_length: how many words are written at most; as many as the model can read at once if None.
     temperature, top_k, top_p, rng: as in generate. Returns the prompt and what was written, a text or a list of texts.
-    Raises ValueError for a word that is not in the vocabulary.
+    Raises ValueError for a word that is not in the vocabulary, or a vocabulary of another size.
     """
+    check_known("prompt", prompt, vocabulary, model.config.n_vocab)
     prompts = [prompt] if isinstance(prompt, str) else prompt
-    check_known("prompt", prompts, vocabulary)
     starts = [[vocabulary.start_id, *(vocabulary.encode(one) if one.split() else [])] for one in prompts]
-    written = generate(model, starts, max_length or model.config.max_length, temperature, top_k, top_p, rng)
-    texts = [vocabulary.decode([*start[1:], *ids]).split("<END>")[0].strip()
-             for start, ids in zip(starts, written, strict=True)]
+    written = generate(model, starts, model.config.max_length if max_length is None else max_length, temperature, top_k,
+                       top_p, rng)
+    texts = []
+    for start, ids in zip(starts, written, strict=True):
+        ended = np.flatnonzero(ids == model.config.end_id)
+        texts.append(" ".join(vocabulary.words[i] for i in [*start[1:], *ids[:ended[0] if len(ended) else None]]))
     return texts[0] if isinstance(prompt, str) else texts
 
 
 class TransformerLM(Model):
-    """A GPT: a config and its parameters, in one object that scores, writes (see generate), and can be saved.
+    """A GPT: a config and its parameters, in one object that scores, writes, and can be saved.
 
     config: a GPTConfig. params: as init_transformer_lm draws them for it.
     Raises ValueError where an array is missing, is not in the config, or has another shape.
@@ -319,3 +363,7 @@ class TransformerLM(Model):
     def __call__(self, ids, rng=None, record=None):
         """Logits (B, T, n_vocab) for ids (B, T); see transformer_lm."""
         return transformer_lm(self.params, self.config, ids, rng, record)
+
+    def generate(self, prompt, max_length, **choice):
+        """Go on writing from a prompt; see generate."""
+        return generate(self, prompt, max_length, **choice)

@@ -3,8 +3,8 @@
 python tests/parity.py makes tests/parity/*.npz anew; it needs PyTorch. The tests read these files, and where PyTorch is
 installed they also compute the values live (make test-slow).
 
-A case is a function of ours, inputs in our terms, and what PyTorch makes of them: outputs, and for "gradients" those of
-a sum over the outputs. Masks: in our terms, True means "may look", as in F.scaled_dot_product_attention; the layers of
+A case is a function of ours, inputs in our terms, and what PyTorch makes of them: outputs, and for GRADIENTS those of a
+sum over the outputs. Masks: in our terms, True means "may look", as in F.scaled_dot_product_attention; the layers of
 torch.nn mean the opposite. Padding has id 0.
 """
 import math
@@ -16,7 +16,8 @@ import numpy as np
 FOLDER = Path(__file__).with_name("parity")
 WITHOUT_TORCH = "PyTorch is not installed (pip install torch); its stored values were compared"
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
-MODULES = ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer", "training")
+MODULES = ("softmax", "attention", "multi_head", "block", "encoder", "decoder", "transformer", "training", "gpt")
+GRADIENTS = ("gradients", "gpt_gradients")
 
 
 class Case(NamedTuple):
@@ -225,6 +226,19 @@ def torch_transformer(F, src, tgt, n_heads, pre_norm, activation, scale, **param
     return [F.linear(y, params["output/W"].T if "output/W" in params else target_table, params["output/b"])]
 
 
+def torch_transformer_lm(F, ids, n_heads, pre_norm, activation, **params):
+    """Without "positions" they are waves; without "output" the last matrix is the table."""
+    blocks = {name.removeprefix("blocks/"): p for name, p in params.items() if name.startswith("blocks/")}
+    if "positions" in params:
+        x = F.embedding(ids, params["table"]) + params["positions"][:ids.shape[1]]
+    else:
+        x = torch_embedded(F, ids, params["table"], scale=True)
+    stack = torch_stack(F, "Encoder", blocks, n_heads, pre_norm, activation)
+    _, mask = torch_masks(ids, causal=True)
+    y = called(stack, torch_stack_state("Encoder", blocks), x, mask=mask)
+    return [F.linear(y, params["output"].T if "output" in params else params["table"])]
+
+
 def torch_cross_entropy(F, logits, targets, ignore_id, label_smoothing):
     ignored = {} if ignore_id is None else {"ignore_index": ignore_id}
     return [F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing, **ignored)]
@@ -233,6 +247,11 @@ def torch_cross_entropy(F, logits, targets, ignore_id, label_smoothing):
 def torch_loss(F, labels, ignore_id, label_smoothing, **inputs):
     """The cross-entropy of a whole Transformer."""
     return torch_cross_entropy(F, *torch_transformer(F, **inputs), labels, ignore_id, label_smoothing)
+
+
+def torch_lm_loss(F, labels, ignore_id, **inputs):
+    """The cross-entropy of a whole GPT."""
+    return torch_cross_entropy(F, *torch_transformer_lm(F, **inputs), labels, ignore_id, 0.0)
 
 
 def torch_steps(optimizer, rates, *pairs):
@@ -447,6 +466,26 @@ def inputs_of_training(rng):
         yield "clip", f"to-{max_norm}", {"W": arrays["W"], "b": arrays["b"], "max_norm": max_norm}
 
 
+def inputs_of_gpt(rng):
+    D, n_vocab, T = 8, 11, 6
+    ids, repeated = rng.randint(0, n_vocab, (3, T)), np.array([[4, 5, 4, 4, 5, 4], [7] * 6, [0, 10, 0, 10, 10, 0]])
+    tables = {"table": rng.standard_normal((n_vocab, D)), "positions": rng.standard_normal((T + 1, D))}
+    output = rng.standard_normal((D, n_vocab))
+    for pre_norm in (False, True):
+        blocks = {f"blocks/{name}": p for name, p in stack_of(rng, 2, D, 12, pre_norm, "attention").items()}
+        for activation in ("relu", "gelu"):
+            for without in ((), ("positions",), ("output",), ("positions", "output")):
+                params = tables | blocks | {"output": output}
+                inputs = {"n_heads": 2, "pre_norm": pre_norm, "activation": activation,
+                          **{name: p for name, p in params.items() if name not in without}}
+                name = "-".join(["pre-norm" if pre_norm else "post-norm", activation,
+                                 "sinusoidal" if "positions" in without else "learned",
+                                 "tied" if "output" in without else "untied"])
+                yield "transformer_lm", name, {"ids": ids, **inputs}
+                yield "transformer_lm", f"{name}-repeated-tokens", {"ids": repeated, **inputs}
+        yield "transformer_lm", f"{name}-one-token", {"ids": ids[:, :1], **inputs}
+
+
 ALSO_GRADIENTS_OF = """
     softmax-3x5-axis0-times1 log_softmax-3x5-axis0-times1 softmax-2x3x4-axis1-times1 log_softmax-2x3x4-axis1-times1
     attention-mask-for-each-head attention-padding-and-causal attention-repeated-keys
@@ -489,14 +528,22 @@ def inputs_of_gradients(rng):
                 **{key: p for key, p in params.items() if key not in without}}
 
 
+def inputs_of_gpt_gradients(rng):
+    labels = rng.randint(0, 11, (3, 6))
+    for _, name, inputs in inputs_of_gpt(seeded()):
+        if name.endswith("repeated-tokens"):
+            ignore_id = int(labels[0, 0]) if "relu" in name else None
+            yield "lm_loss", name, {"labels": labels, "ignore_id": ignore_id, **inputs}
+
+
 def seeded():
     return np.random.RandomState(20)        # unlike those of a Generator, its numbers are promised to stay the same
 
 
 def cases(name):
-    """The cases of a module, or of "gradients", without what is expected."""
+    """The cases of a module, or of GRADIENTS, without what is expected."""
     for function, title, inputs in globals()[f"inputs_of_{name}"](seeded()):
-        for dtype in ("float64",) if name == "gradients" else TOLERANCE:
+        for dtype in ("float64",) if name in GRADIENTS else TOLERANCE:
             cast = {key: x.astype(dtype) if is_float(x) else x for key, x in inputs.items()}
             yield Case(function, title, dtype, cast, [])
 
@@ -513,7 +560,7 @@ def live(name):
                    for key, x in case.inputs.items()}
         outputs = globals()[f"torch_{case.function}"](torch.nn.functional, **tensors)
         expected = [y.detach().numpy() for y in outputs]
-        if name == "gradients":
+        if name in GRADIENTS:
             total = sum((y * torch.tensor(w)).sum() for y, w in zip(outputs, map(weights_like, expected), strict=True))
             floats = [x for key, x in tensors.items() if is_float(case.inputs[key])]
             gradients = torch.autograd.grad(total, floats, materialize_grads=True)
@@ -530,6 +577,6 @@ def stored(name):
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name in (*MODULES, "gradients"):
+    for name in (*MODULES, *GRADIENTS):
         arrays = {f"{case}-output{i}": y for case in live(name) for i, y in enumerate(case.expected)}
         np.savez_compressed(FOLDER / f"{name}.npz", **arrays)

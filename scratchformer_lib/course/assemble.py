@@ -173,10 +173,10 @@ def rename(text, old, new):
 
 
 def shortcuts(modules, answers):
-    """The ways forward and back by hand that would go past an answer: {name of the definition}.
+    """The faster ways that would go past an answer: {name of the definition}.
 
-    `@f.fused` stands in for f, and for all that f calls, while gradients are wanted. Where f or one of those is the
-    learner's, theirs has to run.
+    `@f.fused` stands in for f, and for all that f calls, while gradients are wanted, and `@f.shortcut` while text is
+    written. Where f or one of those is the learner's, theirs has to run.
     """
     bodies, found = {}, {}
     for text in modules.values():
@@ -184,12 +184,12 @@ def shortcuts(modules, answers):
             if isinstance(statement, ast.FunctionDef):
                 bodies[statement.name] = source_of(statement, text)
                 for decorator in statement.decorator_list:
-                    if isinstance(decorator, ast.Attribute) and decorator.attr == "fused":
+                    if isinstance(decorator, ast.Attribute) and decorator.attr in ("fused", "shortcut"):
                         found[statement.name] = decorator.value.id
     past, before = set(answers), None
     while past != before:
         before = set(past)
-        past |= {f for f in found.values() if free_names(bodies[f]) & past}
+        past |= {f for f, body in bodies.items() if free_names(body) & past}
     return {name for name, f in found.items() if f in past}
 
 

@@ -21,8 +21,9 @@ def main(prompt):
     def loss(params, inputs, labels, rng=None):
         return cross_entropy(transformer_lm(params, config, inputs, rng), labels, Vocabulary.pad_id)
 
-    if not {*prompt.split()} <= {*vocabulary.words}:
-        sys.exit(f"it knows these words: {' '.join(vocabulary.words[len(Vocabulary.SPECIAL):])}")
+    known = vocabulary.words[len(Vocabulary.SPECIAL):]
+    if unknown := [word for word in prompt.split() if word not in known]:
+        sys.exit(f"it does not know {unknown[0]!r}; it knows: {' '.join(known)}")
     run = fit(loss, model.params, lambda rng: batch, 400, rng, rate=lambda step: warmup_cosine(step, 0.01, 50, 400))
     print(f"{model.n_parameters:,} parameters, 400 steps: loss {run.losses[0]:.2f} -> {run.losses[-1]:.2f}")
     print(*generate_text(TransformerLM(config, run.params), vocabulary, [prompt] * 3, rng=rng), sep="\n")

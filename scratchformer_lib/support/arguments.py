@@ -264,7 +264,7 @@ def check_length(name, length, max_length):
         raise ValueError(f"{name} must be at most max_length = {max_length}, as the config says; got {length}")
 
 
-def check_targets(logits, targets, ignore_id, label_smoothing):
+def check_targets(logits, targets, ignore_id, label_smoothing=0.0):
     """Logits (..., n_vocab), and a target for each of their rows, of which at least one counts."""
     check_axes("logits", logits, 1)
     check_ids("targets", targets, logits.shape[-1])
@@ -293,6 +293,7 @@ def check_gpt_config(config):
     check_bools(config, "pre_norm", "tied_output")
     check_one_of(config, "positions", "learned", "sinusoidal")
     if config.end_id is not None:
+        check_count("end_id", config.end_id, least=0)
         check_ids("end_id", config.end_id, config.n_vocab)
 
 
@@ -338,35 +339,55 @@ def check_stream(stream, length):
 
 def check_prompts(prompt, n_vocab):
     """Ids (T,), or several such rows of any lengths. Returns a list of lists."""
-    if isinstance(prompt, str) or not hasattr(prompt, "__len__") or len(prompt) == 0:
-        raise ValueError(f"prompt must be ids (T,), or a list of such; got {prompt!r}")
+    if not isinstance(prompt, (list, tuple, np.ndarray)) or len(prompt) == 0:
+        raise ValueError(f"prompt must be ids (T,), at least one, such as that of <START>, or a list of such rows; got "
+                         f"{prompt!r}")
     prompts = [prompt] if np.ndim(prompt[0]) == 0 else prompt
     for one in prompts:
+        if not isinstance(one, (list, tuple, np.ndarray)) or any(np.ndim(i) for i in one):
+            raise ValueError(f"each prompt must be a row of ids; got {one!r}")
         check_ids("each prompt", one, n_vocab)
-        if np.ndim(one) != 1:
-            raise ValueError(f"each prompt must be a row of ids; got shape {np.shape(one)}")
     return [np.asarray(one).tolist() for one in prompts]
 
 
-def check_known(name, texts, vocabulary):
-    """Texts of words that a vocabulary has."""
-    for text in texts:
+def check_choice(rng, temperature, top_k, top_p):
+    """How a token is drawn: with a generator, else there is nothing to choose."""
+    check_at_least_0("temperature", temperature)
+    if top_k is not None:
+        check_count("top_k", top_k)
+    if top_p is not None:
+        check_share("top_p", top_p)
+    if rng is None and (temperature not in (0, 1) or top_k is not None or top_p is not None):
+        raise ValueError("rng must be a np.random.Generator where temperature, top_k or top_p is given; without one "
+                         "nothing is drawn, and the likeliest token is taken")
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a np.random.Generator, as np.random.default_rng(0) makes it; got {rng!r}")
+
+
+def check_known(name, texts, vocabulary, n_vocab):
+    """A text, or a list of texts, of words that a vocabulary of n_vocab words has, the special ones left out."""
+    if len(vocabulary) != n_vocab:
+        raise ValueError(f"vocabulary must be the model's, of {n_vocab} words; got one of {len(vocabulary)}")
+    for text in [texts] if isinstance(texts, str) or not hasattr(texts, "__iter__") else texts:
         if not isinstance(text, str):
             raise ValueError(f"{name} must be a text, or a list of texts; got {text!r}")
         for word in text.split():
-            if word not in vocabulary.ids:
+            if word not in vocabulary.ids or word in vocabulary.SPECIAL:
                 raise ValueError(f"{name} must be of words that the model knows; got {word!r}")
 
 
-def check_cache(cache, x, W_K, W_V, n_heads):
-    """Empty, or "k" (B, H, S, d_k) and "v" (B, H, S, d_v) of positions before x (B, T, D)."""
-    if not cache:
-        return
-    check_keys("cache", cache, "k", "v")
-    for name, W in (("k", W_K), ("v", W_V)):
-        shape, wanted = cache[name].shape, (*x.shape[:-2], n_heads, cache["k"].shape[-2], W.shape[1] // n_heads)
-        if shape != wanted:
-            raise ValueError(f"the cache's {name} must have shape {wanted}; got {shape}")
+def check_cache(cache, x, W_K, W_V, n_heads, mask=None):
+    """Empty, or "k" (B, H, S, d_k) and "v" (B, H, S, d_v) of positions before x (B, T, D); a mask of S + T columns."""
+    if cache:
+        check_keys("cache", cache, "k", "v")
+        for name, W in (("k", W_K), ("v", W_V)):
+            shape, wanted = cache[name].shape, (*x.shape[:-2], n_heads, cache["k"].shape[-2], W.shape[1] // n_heads)
+            if shape != wanted:
+                raise ValueError(f"the cache's {name} must have shape {wanted}; got {shape}")
+    T, S = x.shape[-2], cache["k"].shape[-2] if cache else 0
+    if mask is not None and mask.shape[-1] not in (1, S + T):
+        raise ValueError(f"mask must have a column for each of the {S} positions in the cache and the {T} new ones, "
+                         f"{S + T}; got shape {mask.shape}")
 
 
 def check_pieces(pieces, *known):

@@ -47,6 +47,6 @@ def writer(trained=True):
     return TransformerLM(sizes, params), vocabulary
 
 
-def write(rng, trained=True):
-    """Write a sentence: draw one word after another, until it ends. rng: a np.random.Generator."""
-    return generate_text(*writer(trained), rng=rng)
+def write(rng, n=None, trained=True):
+    """Write a sentence, a word after the other, until it ends; or a list of n. rng: a np.random.Generator."""
+    return generate_text(*writer(trained), "" if n is None else [""] * n, rng=rng)
