@@ -2,7 +2,7 @@
 #   make lab          the course in JupyterLab            make lab ARGS="--no-browser --port=9000"
 #   make test         all quick tests                     make test ARGS="-k softmax"
 #   make test-slow    the tests that take minutes
-#   make bench        the speed of training, also against PyTorch where it is installed; under 5 minutes
+#   make bench        the speed of training and writing, also against PyTorch where it is installed; under 5 minutes
 #   make build        the made files, from their sources  make build ARGS=--check
 #   make clean        removes the virtual environment and caches; keeps my_code/
 

@@ -58,6 +58,21 @@ def test_table_and_json_agree(results):
         assert [cells[3], cells[5]] == [f"{curve['slopes'][unit]:.2f}" for unit in ("ms", "MB")]
 
 
+def test_writing_is_compared_with_a_cache_and_without(results):
+    table, found, _ = results
+    rows = cells_of(table, "200 tokens")
+    assert [cells[1:3] for cells in rows] == [[row["of"], row["over"]] for row in found["generation"]]
+    assert [cells[3] for cells in rows] == [f"{row['ratio']:.2f}" for row in found["generation"]]
+    assert ["ours without a cache, 1 thread", "ours, 1 thread"] in [cells[1:3] for cells in rows]
+
+
+def test_the_tokenizer_and_a_whole_training_are_measured(results):
+    table, found, _ = results
+    assert 0 < found["tokenizer"]["merges"] <= 1000 and found["tokenizer"]["tokens"] < 20_000
+    assert f"{found['tokenizer']['merges']:,} merges learned" in table
+    assert f"validation {found['training']['validation']:.3f} nats per character" in table
+
+
 def test_the_machine_is_named(results):
     table, found, _ = results
     for name in ("processor", "cores", "Python", "NumPy", "BLAS"):

@@ -1,4 +1,4 @@
-"""How fast the library trains: python tests/benchmarks, or make bench. Prints a table of ratios, in under 5 minutes.
+"""How fast the library trains and writes: python tests/benchmarks, or make bench. Tables of ratios, in under 5 minutes.
 
 Every variant has a process of its own, and they take turns: what else the machine does hits all of them. A ratio is of
 two variants in the same round; the table has the medians of the rounds, and their quartiles. Rounds in which other
@@ -12,24 +12,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bpe
+import generation
 import numpy as np
+import pretrain
 import report
 from shared import SIZES
 from turns import CORETYPE, Worker, alternate, counted, quiet
 
 AXES = {"length": ("T", (32, 64, 128, 256)), "width": ("D", (64, 128, 256, 512)), "batch": ("B", (6, 12, 24, 48))}
-SECONDS = {"GPT": 80, "encoder-decoder": 50, "growth": 50}
-N_LOSSES, TOLERANCE = 8, 1e-5           # the first losses of all variants of a model must agree
+SECONDS = {"GPT": 50, "encoder-decoder": 30, "generation": 25, "growth": 30}
+N_LOSSES, TOLERANCE = 8, 1e-5           # the first losses of all variants of a model must agree, or what they write
 FREE = ", free"                          # the name of a variant without OPENBLAS_CORETYPE
 BARE = ("bare, 2 threads", "ours, 2 threads")
 COMPARED = [("PyTorch, 2 threads", "ours, 2 threads"), ("PyTorch, 1 thread", "ours, 1 thread"),
             ("PyTorch, 2 threads", "ours, workers=2"), BARE,
             ("bare, 1 thread", "ours, 1 thread"), ("ours, 1 thread", "ours, 2 threads"),
-            ("ours, 2 threads", "ours, workers=2"), ("ours, 1 thread", "products, 1 thread")]
+            ("ours, 2 threads", "ours, workers=2"), ("ours, 1 thread", "products, 1 thread"), *generation.COMPARED]
 
 
 def variants(model, sizes, torch):
     """The workers of a model. "bare" is without the rules by hand. torch: a Python that has PyTorch, or None."""
+    if model == generation.MODEL:
+        return generation.variants(sizes, torch)
     workers = []
     for suffix, options in ("", {}), (FREE, {"unset": True}):
         if suffix and not os.environ.get(CORETYPE):
@@ -53,12 +58,13 @@ def pairs():
 
 def check_losses(model, workers):
     """Stop where the variants of a model do not do the same. Returns by how much the first losses differ at most."""
-    losses = {worker.name: worker.ask("losses", N_LOSSES) for worker in workers if worker.kind != "products"}
+    n = len(generation.PROMPTS) if model == generation.MODEL else N_LOSSES
+    losses = {worker.name: worker.ask("losses", n) for worker in workers if worker.kind != "products"}
     first = np.array(losses[workers[0].name])
     for name, values in losses.items():
         if not np.abs(values - first).max() <= TOLERANCE:
-            sys.exit(f"{model}: the first losses are {first} ({workers[0].name}) and {np.array(values)} ({name}): "
-                     f"they must agree to {TOLERANCE}")
+            sys.exit(f"{model}: what comes out is {first} ({workers[0].name}) and {np.array(values)} ({name}): "
+                     f"it must agree to {TOLERANCE}")
     return float(max(np.abs(values - first).max() for values in losses.values()))
 
 
@@ -80,9 +86,10 @@ def compare(model, sizes, torch, seconds, least):
                 count, n_quiet = counted(runs[of], runs[over]), int(quiet(runs[of], runs[over]).sum())
                 rows.append(row(model, of, over, "ms", [runs[name][count, 0] for name in (of, over)],
                                 [n_quiet, len(count)]))
-        megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers if worker.name in BARE}
-        rows.append(row(model, "bare, peak memory", "ours, peak memory", "MB",
-                        [megabytes[name] for name in BARE], None))
+        if model != generation.MODEL:
+            megabytes = {worker.name: worker.ask("memory") / 1e6 for worker in workers if worker.name in BARE}
+            rows.append(row(model, "bare, peak memory", "ours, peak memory", "MB",
+                            [megabytes[name] for name in BARE], None))
         about["versions"] = {worker.name: worker.ask("versions") for worker in workers}
     finally:
         for worker in workers:
@@ -127,20 +134,27 @@ def main():
     arguments = parser.parse_args()
     if not shutil.which(arguments.torch):
         parser.error(f"--torch must name a Python that can be run; got {arguments.torch}")
-    models, axes, seconds, least = SIZES, AXES, SECONDS, 3
+    models, axes, seconds, least = SIZES | {generation.MODEL: generation.SIZES}, AXES, SECONDS, 3
     if arguments.quick:
         models = {name: dataclasses.replace(sizes, B=4, T=8, D=16, n_layers=1) for name, sizes in SIZES.items()}
+        models[generation.MODEL] = dataclasses.replace(generation.SIZES, D=16, n_layers=1)
         axes = {"length": ("T", (4, 8, 16)), "width": ("D", (8, 16, 32)), "batch": ("B", (2, 4, 8))}
         seconds, least = dict.fromkeys(SECONDS, 0), 2
     torch = arguments.torch if not arguments.quick and has_torch(arguments.torch) else None
     results = {"machine": report.machine(), "sizes": {name: dataclasses.asdict(models[name]) for name in models},
-               "models": {}, "rows": []}
+               "models": {}, "rows": [], generation.MODEL: []}
     for model, sizes in models.items():
         print(f"{model}: {seconds[model]} seconds ...", file=sys.stderr)
         rows, results["models"][model] = compare(model, sizes, torch, seconds[model], least)
-        results["rows"] += rows
+        results[generation.MODEL if model == generation.MODEL else "rows"] += rows
     print(f"growth: {seconds['growth']} seconds ...", file=sys.stderr)
     results["growth"] = growth(models["GPT"], axes, seconds["growth"], least)
+    preset = pretrain.PRESETS["minute"]
+    if arguments.quick:
+        preset = dataclasses.replace(preset, n_layers=1, d_model=16, n_steps=4)
+    print("tokenizer, and a training to its end: one or two minutes ...", file=sys.stderr)
+    results["tokenizer"] = bpe.measure(*((20_000, 1) if arguments.quick else ()))
+    results["training"] = pretrain.pretrain(preset)
     report.write(results, arguments.out)
 
 

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import torch
-from shared import BETAS, MAX_NORM, RATE, WEIGHT_DECAY, batches, first_params
+from generation import N_TOKENS, PROMPTS
+from shared import BETAS, MAX_NORM, RATE, WEIGHT_DECAY, batches, first_params, writer
 from torch import nn
 from torch.nn import functional as F
 
@@ -38,9 +39,11 @@ class Attention(nn.Module):
         wide = [W_Q, np.hstack([W_K, W_V])] if two else [np.hstack([W_Q, W_K, W_V])]
         self.wide, self.out = nn.ModuleList(map(linear, wide)), linear(W_O)
 
-    def forward(self, *sources, mask=None, causal=False):
+    def forward(self, *sources, mask=None, causal=False, cache=None):
         parts = [part for x, layer in zip(sources, self.wide, strict=True) for part in layer(x).split(self.width, -1)]
         q, k, v = (part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in parts)
+        if cache is not None:
+            k, v = cache.extended(k, v)
         y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
         return self.out(y.transpose(1, 2).flatten(2))
 
@@ -74,14 +77,55 @@ class GPT(nn.Module):
     def __init__(self, params, sizes):
         super().__init__()
         self.table, self.positions = parameter(params["table"]), parameter(params["positions"])
-        self.layers = layers_of(params["layers"], sizes.H, lambda x: F.gelu(x, approximate="tanh"), True)
-        self.norm = layer_norm(**params["norm"])
+        self.layers = layers_of(params["blocks"], sizes.H, lambda x: F.gelu(x, approximate="tanh"), True)
+        self.norm = layer_norm(**params["blocks"]["norm"])
 
     def forward(self, ids):
         x = F.embedding(ids, self.table) + self.positions
         for layer in self.layers:
             x = layer(x, causal=True)
         return F.linear(self.norm(x), self.table)
+
+
+class Cache:
+    """Keys and values of what came before, (B, H, length, d), with room for more: faster than to concatenate."""
+    def __init__(self, *shape):
+        self.k, self.v, self.length = torch.empty(shape), torch.empty(shape), 0
+
+    def extended(self, k, v):
+        start, self.length = self.length, self.length + k.shape[2]
+        self.k[:, :, start:self.length], self.v[:, :, start:self.length] = k, v
+        return self.k[:, :, :self.length], self.v[:, :, :self.length]
+
+
+class Writer(GPT):
+    """A GPT that goes on from where its caches end, one token at a time."""
+    def forward(self, ids, caches):
+        x = F.embedding(ids, self.table) + self.positions[caches[0].length]
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x = layer(x, cache=cache)
+        return F.linear(self.norm(x), self.table)
+
+
+class QuickWriter(Writer):
+    """The same with functions alone: for one token, to call modules takes a third of the time."""
+    def __init__(self, params, sizes):
+        super().__init__(params, sizes)
+        self.n_heads, parts = sizes.H, ("attention.wide.0", "attention.out", "widen", "narrow", "norms.0", "norms.1")
+        self.flat = [[p for part in parts for p in layer.get_submodule(part).parameters()] for layer in self.layers]
+        self.last, self.size = tuple(self.norm.parameters()), (sizes.D,)
+
+    def forward(self, ids, caches):
+        x = F.embedding(ids, self.table) + self.positions[caches[0].length]
+        for (wide, out, W_1, b_1, W_2, b_2, gamma_1, beta_1, gamma_2, beta_2), cache in zip(self.flat, caches,
+                                                                                            strict=True):
+            y = F.linear(F.layer_norm(x, self.size, gamma_1, beta_1), wide)
+            q, k, v = y.unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+            y = F.scaled_dot_product_attention(q, *cache.extended(k, v))
+            x = x + F.linear(y.transpose(1, 2).flatten(2), out)
+            y = F.linear(F.layer_norm(x, self.size, gamma_2, beta_2), W_1, b_1)
+            x = x + F.linear(F.gelu(y, approximate="tanh"), W_2, b_2)
+        return F.linear(F.layer_norm(x, self.size, *self.last), self.table)
 
 
 class EncoderDecoder(nn.Module):
@@ -125,3 +169,20 @@ def make_step(model, sizes, threads):
         optimizer.step()
         return loss.item()
     return step
+
+
+def make_writer(sizes, threads, modules=True):
+    """A function that writes the next text, and returns its ids. modules: False for functions alone."""
+    torch.set_num_threads(threads)
+    net = (Writer if modules else QuickWriter)(writer(sizes).params, sizes)
+    prompts = itertools.cycle(PROMPTS)
+
+    @torch.inference_mode()
+    def write():
+        token, written = torch.tensor([next(prompts)]), []
+        caches = [Cache(sizes.B, sizes.H, sizes.T, sizes.D // sizes.H) for _ in net.layers]
+        for _ in range(N_TOKENS):
+            token = net(token, caches).argmax(-1)
+            written.append(token)
+        return torch.cat(written, dim=1)[0].tolist()
+    return write

@@ -1,14 +1,12 @@
-"""Training steps with the library's functions, and their matrix products alone."""
+"""Training steps and writing with the library's functions, and the matrix products of a step alone."""
 import itertools
 
 import numpy as np
-from shared import BETAS, MAX_NORM, RATE, WEIGHT_DECAY, batches, config_of, first_params
+from generation import N_TOKENS, PROMPTS
+from shared import BETAS, MAX_NORM, RATE, WEIGHT_DECAY, batches, config_of, first_params, gpt_config, writer
 
-from scratchformer_lib.attention import causal_mask
 from scratchformer_lib.autograd import Tape, plain, tree_map, value_and_grad
-from scratchformer_lib.block import layer_norm, transformer_block
-from scratchformer_lib.embeddings import embed
-from scratchformer_lib.multi_head import linear
+from scratchformer_lib.gpt import generate, transformer_lm
 from scratchformer_lib.support.workers import shared_out
 from scratchformer_lib.training import AdamW, cross_entropy, training_step
 from scratchformer_lib.transformer import transformer
@@ -17,10 +15,7 @@ from scratchformer_lib.transformer import transformer
 def loss_of(model, sizes):
     """The loss of a model, as a function of its params and a batch."""
     def gpt(params, ids, labels, rng=None):
-        x = embed(ids, params["table"]) + params["positions"]
-        for layer in params["layers"].values():
-            x = transformer_block(x, layer, sizes.H, causal_mask(sizes.T), pre_norm=True)
-        return cross_entropy(linear(layer_norm(x, **params["norm"]), params["table"].T), labels)
+        return cross_entropy(transformer_lm(params, gpt_config(sizes), ids, rng), labels)
 
     def encoder_decoder(params, src, inputs, labels, rng=None):
         return cross_entropy(transformer(params, config_of(sizes), src, inputs, rng), labels)
@@ -42,6 +37,12 @@ def make_step(model, sizes, by_hand=True, workers=1):
         loss, params, state = training_step(differentiate, params, state, next(turns), optimizer, RATE, MAX_NORM)
         return float(loss)
     return step
+
+
+def make_writer(sizes, use_cache=True):
+    """A function that writes the next text, and returns its ids."""
+    model, prompts = writer(sizes), itertools.cycle(PROMPTS)
+    return lambda: generate(model, next(prompts), N_TOKENS, use_cache=use_cache).tolist()
 
 
 class Products(Tape):

@@ -19,7 +19,7 @@ AT_MOST = 1.42                          # nats per character: what the first pre
 N_BATCHES = 100                         # of windows of the held-out text, for the loss at the end
 
 
-def pretrain(preset, workers=2, say=print):
+def pretrain(preset, workers=2, say=lambda step: None):
     """Train, and return what came of it: validation loss, bits per byte, seconds, and the sizes of the text."""
     text = load_text()
     training, validation = hold_out(text)
@@ -35,6 +35,12 @@ def pretrain(preset, workers=2, say=print):
             "steps": preset.n_steps, "workers": workers, "characters": len(text), "tokens": len(tokenizer)}
 
 
+def sentence(found):
+    return (f"Training: {found['steps']:,} steps on {found['characters']:,} characters in {found['seconds']:.0f} s, "
+            f"{found['workers']} workers; validation {found['validation']:.3f} nats per character (at most {AT_MOST}), "
+            f"{found['bits per byte']:.2f} bits per byte.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=PRESETS, default=next(iter(PRESETS)))
@@ -46,8 +52,7 @@ def main():
         preset = dataclasses.replace(preset, n_steps=arguments.steps)
     found = pretrain(preset, arguments.workers, lambda step: print(
         f"step {step.step} of {step.n_steps}: loss {step.loss:.3f}, validation {step.validation:.3f}", flush=True))
-    print(f"validation {found['validation']:.3f} nats per character, {found['bits per byte']:.2f} bits per byte, after "
-          f"{found['steps']} steps in {found['seconds']:.0f} s with {found['workers']} workers")
+    print(sentence(found))
     if preset == next(iter(PRESETS.values())) and found["validation"] > AT_MOST:
         sys.exit(f"the validation loss must be at most {AT_MOST}")
 

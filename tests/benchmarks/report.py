@@ -4,7 +4,9 @@ import os
 import platform
 from pathlib import Path
 
+import bpe
 import numpy as np
+import pretrain
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -39,14 +41,11 @@ def table(results):
              *(f"OPENBLAS_CORETYPE {coretype}: {version}." for coretype, version in blas.items())]
     for model, facts in models.items():
         sizes = ", ".join(f"{name} {n}" for name, n in results["sizes"][model].items())
-        lines.append(f"{model}: {sizes}. The first losses of all variants differ by {facts['losses differ by']:.0e} "
-                     "at most.")
-    lines += ["", "| step | of | over | ratio | quartiles | medians | quiet rounds |", "|---|---|---|---:|---|---|---|"]
-    for row in results["rows"]:
-        (low, high), (upper, lower) = row["quartiles"], row["medians"]
-        rounds = "{} of {}".format(*row["rounds"]) if row["rounds"] else ""
-        lines.append(f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
-                     f"{upper:.1f} and {lower:.1f} {row['unit']} | {rounds} |")
+        same = "All variants write the same tokens." if model == "generation" else \
+            f"The first losses of all variants differ by {facts['losses differ by']:.0e} at most."
+        lines.append(f"{model}: {sizes}. {same}")
+    lines += [bpe.sentence(results["tokenizer"]), pretrain.sentence(results["training"])]
+    lines += [*ratios("step", results["rows"]), *ratios("200 tokens", results["generation"])]
     lines += ["", "A ratio above 1: the first takes longer. Ours: the library, gradients by hand. Bare: without these.",
               "Products: the matrix products of a step alone. Free: without OPENBLAS_CORETYPE, where it is set.",
               "Where fewer than three rounds were quiet, all count.",
@@ -57,6 +56,18 @@ def table(results):
         lines.append(f"| {axis} {curve['letter']} | {sizes} | {ms} ms | {curve['slopes']['ms']:.2f} | "
                      f"{megabytes} MB | {curve['slopes']['MB']:.2f} |")
     return "\n".join(lines) + "\n"
+
+
+def ratios(what, rows):
+    """The lines of a table of ratios. what: that which is measured."""
+    lines = ["", f"| {what} | of | over | ratio | quartiles | medians | quiet rounds |",
+             "|---|---|---|---:|---|---|---|"]
+    for row in rows:
+        (low, high), (upper, lower) = row["quartiles"], row["medians"]
+        rounds = "{} of {}".format(*row["rounds"]) if row["rounds"] else ""
+        lines.append(f"| {row['model']} | {row['of']} | {row['over']} | {row['ratio']:.2f} | {low:.2f} to {high:.2f} | "
+                     f"{upper:.1f} and {lower:.1f} {row['unit']} | {rounds} |")
+    return lines
 
 
 @styled()

@@ -7,8 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))    # so that any Py
 
 import numpy as np
 
-from scratchformer_lib.block import init_block, init_layer_norm
-from scratchformer_lib.embeddings import init_embedding
+from scratchformer_lib.gpt import GPTConfig, TransformerLM, init_transformer_lm
 from scratchformer_lib.training import teacher_forcing_pair
 from scratchformer_lib.transformer import TransformerConfig, init_transformer
 
@@ -41,9 +40,19 @@ def first_params(model, sizes):
     rng = np.random.default_rng(0)
     if model == "encoder-decoder":
         return init_transformer(rng, config_of(sizes))
-    layers = {f"layer_{i + 1}": init_block(rng, sizes.D, sizes.H, 4 * sizes.D) for i in range(sizes.n_layers)}
-    return {"table": init_embedding(rng, sizes.n_vocab, sizes.D), "positions": init_embedding(rng, sizes.T, sizes.D),
-            "layers": layers, "norm": init_layer_norm(sizes.D)}
+    return init_transformer_lm(rng, gpt_config(sizes))
+
+
+def gpt_config(sizes):
+    """The GPT: pre-norm, GELU, learned positions, tied, no dropout."""
+    return GPTConfig(sizes.n_vocab, sizes.D, sizes.H, sizes.n_layers, max_length=sizes.T, dropout=0.0)
+
+
+def writer(sizes):
+    """A GPT that writes. Its positions are loud, so that it does not write one token again and again."""
+    model = TransformerLM.random(gpt_config(sizes), np.random.default_rng(0))
+    model.params["positions"] *= 8
+    return model
 
 
 def batches(model, sizes, n=4):

@@ -1,8 +1,8 @@
 """One process of the benchmark. It holds one variant, and works when it is asked to.
 
 Its command line has the variant, as JSON. It reads lines such as "time 5" and answers each with a line of JSON:
-losses n (the next n steps' losses), time n (the median seconds of n steps, and the processor time of all),
-memory n (the most bytes that n steps hold), versions n (of what it computes with).
+losses n (what the next n steps return: losses, or the ids that were written), time n (the median seconds of n steps,
+and the processor time of all), memory n (the most bytes that n steps hold), versions n (of what it computes with).
 """
 import itertools
 import json
@@ -11,15 +11,20 @@ import sys
 import time
 import tracemalloc
 
+import generation
 from shared import Sizes
 
 
-def make_step(kind, model, sizes, threads, by_hand=True, workers=1):
+def make_step(kind, model, sizes, threads, by_hand=True, workers=1, use_cache=True, modules=True):
     sizes = Sizes(**sizes)
     if kind == "PyTorch":
         import baseline
+        if model == generation.MODEL:
+            return baseline.make_writer(sizes, threads, modules)
         return baseline.make_step(model, sizes, threads)
     import ours
+    if model == generation.MODEL:
+        return ours.make_writer(sizes, use_cache)
     if kind == "products":
         return ours.make_products(model, sizes)
     return ours.make_step(model, sizes, by_hand, workers)
