@@ -253,8 +253,6 @@ def hidden_with_cache(params, config, ids, cache, n_pad=None):
     Returns (B, T, D).
     """
     start = length_of(cache)
-    check_batch("ids", ids, config.n_vocab)
-    ids = np.asarray(ids)
     check_length("the length of ids and cache together", start + ids.shape[1], config.max_length)
     x = embed_tokens(params, config, ids, start, n_pad)
     place = np.arange(start + ids.shape[1])
@@ -272,7 +270,8 @@ def lm_with_cache(params, config, ids, cache, n_pad=None):
     n_pad: (B,), how many tokens at the left of each row are padding, which no query sees.
     Returns logits (B, T, n_vocab). Raises ValueError for tokens that are not in the vocabulary, or too many of them.
     """
-    return linear(hidden_with_cache(params, config, ids, cache, n_pad), last_matrix(params, config))
+    check_batch("ids", ids, config.n_vocab)
+    return linear(hidden_with_cache(params, config, np.asarray(ids), cache, n_pad), last_matrix(params, config))
 
 
 def length_of(cache):
@@ -286,8 +285,11 @@ hidden_with_cache = WithShortcut(hidden_with_cache)
 @hidden_with_cache.shortcut
 def next_hidden(params, config, ids, cache, n_pad=None):
     """hidden_with_cache for one token more in each row of `generate`; None for anything else."""
+    if not isinstance(cache, Cache):
+        return None
     n = length_of(cache)
-    if not isinstance(cache, Cache) or n == 0 or n >= config.max_length or ids.shape[1] > 1:
+    if n == 0 or n >= config.max_length or ids.shape != (len(cache["layer_1"]["k"]), 1):
+        cache.steps = None                              # the plain function keeps keys and values elsewhere
         return None
     if cache.steps is None:
         waves = params["positions"] if config.positions == "learned" else positional_encoding(

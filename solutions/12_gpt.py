@@ -725,9 +725,10 @@ figures.choosing_widget(vocabulary, lambda ids: transformer_lm(trained(), config
 # - Make queries, keys and values of x, and split them into heads, as in chapter 04: `linear`, `split_heads`. What is in
 #   the cache went through this when it was new.
 # - Put the new keys and values behind the old ones, if there are any, along the axis of positions; the cache holds the
-#   longer ones afterwards, under the same names. The old arrays stay as they are.
+#   longer ones afterwards, under the same two names, and nothing else. The old arrays stay as they are.
 # - Let the new queries look at all of them: `scaled_dot_product_attention(q, k, v, mask)`, which returns a pair. The
-#   mask has S + T columns, (T, S + T) or with more axes in front, or is None: hand it on as it is.
+#   mask has S + T columns, (T, S + T) or with more axes in front, or is None: hand it on as it is. A
+#   position that may look at nothing gets zeros, as that function gives.
 # - Return the output (B, T, D_out), after `merge_heads` and W_O; no weights.
 #
 # With 4 heads of d_k = 4, and 5 positions in the cache, x of shape (1, 1, 16) gives (1, 1, 16), and `cache["k"]` is (1,
@@ -802,8 +803,6 @@ def hidden_with_cache(params, config, ids, cache, n_pad=None):
     Returns (B, T, D).
     """
     start = length_of(cache)
-    check_batch("ids", ids, config.n_vocab)
-    ids = np.asarray(ids)
     check_length("the length of ids and cache together", start + ids.shape[1], config.max_length)
     x = embed_tokens(params, config, ids, start, n_pad)
     place = np.arange(start + ids.shape[1])
@@ -821,7 +820,8 @@ def lm_with_cache(params, config, ids, cache, n_pad=None):
     n_pad: (B,), how many tokens at the left of each row are padding, which no query sees.
     Returns logits (B, T, n_vocab). Raises ValueError for tokens that are not in the vocabulary, or too many of them.
     """
-    return linear(hidden_with_cache(params, config, ids, cache, n_pad), last_matrix(params, config))
+    check_batch("ids", ids, config.n_vocab)
+    return linear(hidden_with_cache(params, config, np.asarray(ids), cache, n_pad), last_matrix(params, config))
 
 
 def length_of(cache):
@@ -836,8 +836,11 @@ hidden_with_cache = WithShortcut(hidden_with_cache)
 @hidden_with_cache.shortcut
 def next_hidden(params, config, ids, cache, n_pad=None):
     """hidden_with_cache for one token more in each row of `generate`; None for anything else."""
+    if not isinstance(cache, Cache):
+        return None
     n = length_of(cache)
-    if not isinstance(cache, Cache) or n == 0 or n >= config.max_length or ids.shape[1] > 1:
+    if n == 0 or n >= config.max_length or ids.shape != (len(cache["layer_1"]["k"]), 1):
+        cache.steps = None                              # the plain function keeps keys and values elsewhere
         return None
     if cache.steps is None:
         waves = params["positions"] if config.positions == "learned" else positional_encoding(

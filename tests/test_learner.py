@@ -471,6 +471,80 @@ print("slope", value_and_grad(lambda q: np.sum(np.sin(attention.scaled_dot_produ
     assert abs(slopes[0] - slopes[1]) < 1e-9
 
 
+SPY = """
+taken, quick = [], gpt.hidden_with_cache.quick
+
+def spy(*args):
+    result = quick(*args)
+    taken.append(result is not None)
+    return result
+
+gpt.hidden_with_cache.quick = spy
+"""
+FAST = f"""
+from scratchformer_lib import gpt
+from scratchformer_lib.course import weights
+{SPY}
+np.called = []
+print("wrote", weights.write(np.random.default_rng(1), 5), weights.write(np.random.default_rng(2)))
+print("fast", sum(taken), "of", len(taken), "called", len(np.called), hasattr(gpt, "next_hidden"))
+"""
+
+
+@pytest.mark.parametrize("number, name, dropped, per_token", [
+    ("01", "softmax", True, 3), ("05", "layer_norm", True, 5), ("12", "attend_with_cache", True, 2),
+    ("12", "top_k", False, 0)])
+def test_where_a_function_is_the_learners_text_is_written_by_it_and_no_fast_way_goes_past_it(
+        whole_course, number, name, dropped, per_token):
+    author = reference("author")
+    (chapter,) = (chapter for chapter in author.Project(ROOT).chapters if chapter.number == number)
+    trace = 'np.called = [*getattr(np, "called", ()), 1]'
+    cells = [cell.text.replace(author.BEGIN, trace).replace(author.END, "") if cell.asks_something and
+             cell.asks == name else cell.answered for cell in chapter.cells if cell.exported]
+    printed = run(whole_course, BEGIN.format(f'"{number}"'), *cells, f"check({name})")
+    assert "Saved to" in printed, printed
+    mine, shipped = run(whole_course, BEGIN.format('"13", mine=True'), FAST), run_script(whole_course, FAST)
+    assert whose(mine, "Yours") == [name]
+    n = int(re.search(r"fast \d+ of (\d+)", shipped)[1])
+    assert mine.split("wrote ")[1].splitlines()[0] == shipped.split("wrote ")[1].splitlines()[0]
+    assert f"fast {n - 2} of {n} called 0 True" in shipped          # the two beginnings are no steps
+    fast = f"fast 0 of {n} called {n * per_token} False" if dropped else f"fast {n - 2} of {n} called 0 True"
+    assert fast in mine, mine
+
+
+CALLED_BY_A_STEP = {"softmax", "embed", "positional_encoding", "scaled_dot_product_attention", "split_heads",
+                    "merge_heads", "feed_forward", "layer_norm", "attend_with_cache"}
+
+
+def test_the_fast_way_is_dropped_for_all_that_a_step_calls_and_for_nothing_else():
+    assemble = reference("assemble")
+    modules, names = assemble.shipped_modules(), {*reference("learner").exported_exercises()}
+    assert names > CALLED_BY_A_STEP and "next_hidden" not in assemble.shortcuts(modules, names - CALLED_BY_A_STEP)
+    for name in CALLED_BY_A_STEP:
+        assert "next_hidden" in assemble.shortcuts(modules, {name}), name
+
+
+def test_the_single_file_writes_in_the_fast_way_where_nothing_of_the_learners_is_in_it(whole_course):
+    env = {**os.environ, "PYTHONPATH": str(whole_course), "SCRATCHFORMER_MY_CODE": str(whole_course / "my_code")}
+    steps = f"""
+import my_transformer as gpt
+model = gpt.TransformerLM.random(gpt.GPTConfig(9, 8, 2, 2, max_length=8), np.random.default_rng(0))
+{SPY}
+fast = model.generate([[3], [4, 5]], 9)
+gpt.hidden_with_cache.quick = lambda *args: None
+print(np.array_equal(fast, model.generate([[3], [4, 5]], 9)), *taken, 'scratchformer_lib' in sys.modules)"""
+    by_hand = "def log_softmax(x, axis=-1):\n    x = x - x.max(axis, keepdims=True)\n" \
+              "    return x - np.log(np.exp(x).sum(axis, keepdims=True))"
+    assert "Saved to" in run(whole_course, ONE, by_hand, "check(log_softmax)")
+    done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=whole_course,
+                          env=env, capture_output=True, text=True)
+    assert "with your log_softmax" in done.stdout, done.stdout + done.stderr
+    text = (whole_course / "my_transformer.py").read_text(encoding="utf-8")
+    assert "class Steps:" in text and "@hidden_with_cache.shortcut" in text
+    same, *taken, library = run_script(whole_course, steps).split()
+    assert (same, library) == ("True", "False") and taken == ["False", *["True"] * 6, *["False"] * 2]
+
+
 def test_right_answers_of_all_chapters_have_the_gradients_of_the_courses_own():
     differentiation, every = reference("differentiation"), reference("checks").all_exercises()
     tried = 0
@@ -614,6 +688,7 @@ def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solve
     done = subprocess.run([sys.executable, "-m", "scratchformer_lib.course", "export", "--single"], cwd=course, env=env,
                           capture_output=True, text=True)
     assert f"with your {', '.join(solved)};" in done.stdout, done.stdout + done.stderr
+    assert "@hidden_with_cache.shortcut" not in (course / "my_transformer.py").read_text(encoding="utf-8")
     expected = the_library_says(course)
     shutil.rmtree(course / "scratchformer_lib")
     start = "from my_transformer import *\nmodel = Transformer.load('model.npz')\nnp.called = set()\n"

@@ -344,7 +344,7 @@ def check_prompts(prompt, n_vocab):
                          f"{prompt!r}")
     prompts = [prompt] if np.ndim(prompt[0]) == 0 else prompt
     for one in prompts:
-        if not isinstance(one, (list, tuple, np.ndarray)) or any(np.ndim(i) for i in one):
+        if not isinstance(one, (list, tuple, np.ndarray)) or not all(np.isscalar(i) for i in one):
             raise ValueError(f"each prompt must be a row of ids; got {one!r}")
         check_ids("each prompt", one, n_vocab)
     return [np.asarray(one).tolist() for one in prompts]
@@ -385,6 +385,8 @@ def check_cache(cache, x, W_K, W_V, n_heads, mask=None):
             if shape != wanted:
                 raise ValueError(f"the cache's {name} must have shape {wanted}; got {shape}")
     T, S = x.shape[-2], cache["k"].shape[-2] if cache else 0
+    if mask is not None:
+        check_bool(mask)
     if mask is not None and mask.shape[-1] not in (1, S + T):
         raise ValueError(f"mask must have a column for each of the {S} positions in the cache and the {T} new ones, "
                          f"{S + T}; got shape {mask.shape}")

@@ -19,6 +19,7 @@ from ...gpt import (
     init_transformer_lm,
     next_token_pair,
     perplexity,
+    rank,
     top_k,
     top_p,
     transformer_lm,
@@ -31,7 +32,7 @@ from ...training import cross_entropy
 from ..exercise import Case, Difference, Exercise, compare
 from .chapter_04 import matrices
 from .chapter_05 import Params, Seed, generator, normal
-from .chapter_08 import Watched, alone, mistakes_in_steps, of_targets, run_loss, whole_numbers
+from .chapter_08 import Watched, alone, mistakes_in_steps, of_targets, whole_numbers
 
 # ---- transformer_lm -----------------------------------------------------------------------------------------------
 
@@ -184,9 +185,11 @@ wrong_lm("mask_in_third_place", "The third argument of `encoder` is `n_heads`, w
 
 wrong_lm("learned_positions_twice", "The positions are added twice: `embed_tokens` does it already.",
          embedded=lambda g: embed_tokens(g.params, g.config, g.ids) + g.params["positions"][:g.ids.shape[1]])
-wrong_lm("waves_twice", "Sinusoids are added to what has its positions already. `embed_tokens` does all of it.",
-         embedded=lambda g: embed_tokens(g.params, g.config, g.ids) + positional_encoding(
-             g.ids.shape[1], g.config.d_model, g.params["table"].dtype))
+for name, waves in (
+        ("waves_twice", lambda g: positional_encoding(g.ids.shape[1], g.config.d_model, g.params["table"].dtype)),
+        ("waves_of_float32_twice", lambda g: positional_encoding(g.ids.shape[1], g.config.d_model))):
+    wrong_lm(name, "Sinusoids are added to what has its positions already. `embed_tokens` does all of it.",
+             embedded=lambda g, waves=waves: embed_tokens(g.params, g.config, g.ids) + waves(g))
 wrong_lm("no_positions", "The positions are missing, without which the order of what came before is lost. "
          "`embed_tokens` adds them.", embedded=lambda g: embed(g.ids, g.params["table"]))
 wrong_lm("indexed", "The positions are missing, without which the order of what came before is lost. "
@@ -215,18 +218,32 @@ wrong_lm("last_token_cut_off", "You cut the last token off. Whoever calls has do
          mask=lambda g: causal_mask(g.ids.shape[1] - 1))
 
 FORGOTTEN = {
-    "embedding": "What is embedded is not dropped out: `dropout(x, config.dropout, rng)`, before the stack.",
+    "embedding": "What is embedded is not dropped out: `x = dropout(x, config.dropout, rng)`, before the stack.",
     "rate": "The blocks do not drop out: they need both `rate=config.dropout` and `rng=rng`.",
     "record": "The weights are not recorded: hand on `record=record`. (An empty record counts as false: ask `record is "
               "not None`, if at all.)"}
+A_TENTH = "The rate is always 0.1. The config has it: `config.dropout`."
 NOTHING_DROPPED = ("Nothing is dropped out: neither what is embedded, by `dropout`, nor what the blocks add, by `rate` "
                    "and `rng`.")
+
+
+def generator_of(g, seed):
+    g.rng = g.rng or np.random.default_rng(seed)
+    return g.rng
+
+
 for forgotten in ("embedding",), ("rate",), ("record",), ("embedding", "record"), ("rate", "record"):
     wrong_lm(f"without_{'_'.join(forgotten)}", " ".join(FORGOTTEN[part] for part in forgotten),
              x=lambda g, no="embedding" in forgotten: (
                  g.embedded if no else dropout(g.embedded, g.config.dropout, g.rng)),
              y=lambda g, no=forgotten: stacked(g, rate=0.0 if "rate" in no else g.config.dropout,
                                                record=None if "record" in no else g.record))
+wrong_lm("dropout_thrown_away", FORGOTTEN["embedding"],
+         x=lambda g: [dropout(g.embedded, g.config.dropout, g.rng), g.embedded][1])
+for seed in (0, 42):
+    wrong_lm(f"generator_of_its_own_{seed}", "You make a generator where the caller gives none. `rng=None` means: not "
+             "training, and nothing is dropped out.", x=lambda g, seed=seed: dropout(
+                 g.embedded, g.config.dropout, generator_of(g, seed)))
 wrong_lm("without_rng", FORGOTTEN["rate"], y=lambda g: stacked(g, rng=None))
 wrong_lm("nothing_dropped", NOTHING_DROPPED, x=lambda g: g.embedded, y=lambda g: stacked(g, rate=0.0))
 wrong_lm("nothing_handed_on", "Neither `rate` and `rng` nor `record` are used. What is embedded is dropped out, and "
@@ -246,8 +263,8 @@ wrong_lm("dropout_without_rng", "`dropout` takes three arguments: `dropout(x, co
          x=lambda g: dropout(g.embedded, g.config.dropout))
 wrong_lm("dropout_turned", "`dropout` takes the rate first, then `rng`: `dropout(x, config.dropout, rng)`.",
          x=lambda g: dropout(g.embedded, g.rng, g.config.dropout))
-wrong_lm("rate_of_a_tenth", "The rate is always 0.1. The config has it: `config.dropout`.",
-         x=lambda g: dropout(g.embedded, 0.1, g.rng), y=lambda g: stacked(g, rate=0.1))
+wrong_lm("rate_of_a_tenth", A_TENTH, x=lambda g: dropout(g.embedded, 0.1, g.rng), y=lambda g: stacked(g, rate=0.1))
+wrong_lm("embedded_at_a_tenth", A_TENTH, x=lambda g: dropout(g.embedded, 0.1, g.rng))
 wrong_lm("blocks_at_a_tenth", "The rate of the blocks is always 0.1. The config has it: `rate=config.dropout`.",
          y=lambda g: stacked(g, rate=0.1))
 
@@ -260,6 +277,8 @@ wrong_lm("params_of_an_encoder", THE_BLOCKS, y=lambda g: stacked(g, params=g.par
 wrong_lm("params_with_stars", THE_BLOCKS, y=lambda g: encoder(
     g.x, **g.params["blocks"], mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record,
     **block_options(g.config)))
+wrong_lm("all_params_with_stars", THE_BLOCKS, y=lambda g: encoder(
+    g.x, **g.params, mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record, **block_options(g.config)))
 wrong_lm("no_stack", "The stack is missing: no token has looked at any other. Send x through `encoder`, and keep "
          "what it returns.",
          y=lambda g: g.x)
@@ -270,6 +289,9 @@ wrong_lm("no_options", OPTIONS_WITH_STARS, y=lambda g: encoder(
     g.x, g.params["blocks"], mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record))
 wrong_lm("options_as_heads", OPTIONS_WITH_STARS, y=lambda g: encoder(
     g.x, g.params["blocks"], block_options(g.config), mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record))
+wrong_lm("options_by_name", OPTIONS_WITH_STARS, y=lambda g: encoder(
+    g.x, g.params["blocks"], mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record,
+    options=block_options(g.config)))
 wrong_lm("options_not_called", OPTIONS_WITH_STARS, y=lambda g: encoder(
     g.x, g.params["blocks"], mask=g.mask, rate=g.config.dropout, rng=g.rng, record=g.record, **block_options))
 wrong_lm("options_of_nothing", "`block_options` reads them from the config: `block_options(config)`.",
@@ -309,8 +331,9 @@ wrong_lm("norm_as_a_layer", PARTS_OF_THE_STACK, y=lambda g: in_a_loop(
     g, g.params["blocks"].items(), lambda name: record_of(g.record, name)))
 wrong_lm("no_norm_at_the_end", PARTS_OF_THE_STACK, y=lambda g: in_a_loop(
     g, layers_of(g.params["blocks"]), lambda name: record_of(g.record, name)))
-wrong_lm("blocks_for_a_layer", "This is one block. `params[\"blocks\"]` is a stack of them: `encoder`.",
-         y=lambda g: in_a_loop(g, [("", g.params["blocks"])], lambda _: g.record))
+for name, block in (("blocks_for_a_layer", lambda blocks: blocks), ("first_block", lambda blocks: blocks["layer_1"])):
+    wrong_lm(name, "This is one block. `params[\"blocks\"]` is a stack of them: `encoder`.",
+             y=lambda g, block=block: in_a_loop(g, [("", block(g.params["blocks"]))], lambda _: g.record))
 wrong_lm("first_layer_only", "Only the first layer is used. `encoder` sends x through all of them.",
          y=lambda g: stacked(g, params={name: part for name, part in g.params["blocks"].items()
                                         if name in ("layer_1", "norm")}))
@@ -326,8 +349,8 @@ wrong_lm("W_first", "The arguments of `linear` have changed places: x first, the
          logits=lambda g: linear(g.W, g.y))
 wrong_lm("with_a_bias", "There is no bias here: `linear(x, W)` is all.",
          logits=lambda g: linear(g.y, g.W, g.params["output"]["b"]))
-wrong_lm("no_last_matrix", "These are D numbers a position, as the stack returns them. `linear(x, W)` makes a score "
-         "for every token of them.", logits=lambda g: g.y)
+wrong_lm("no_last_matrix", "These are D numbers a position, as the stack returns them. `linear(x, W)` makes of "
+         "them a score for every token.", logits=lambda g: g.y)
 wrong_lm("divided_by_the_root", "The logits are divided by the root of D. That belongs to the scores of attention; "
          "here `linear` is all.", logits=lambda g: linear(g.y, g.W) / math.sqrt(g.config.d_model))
 for name, end in (("softmax", softmax), ("log_softmax", log_softmax)):
@@ -444,6 +467,10 @@ FILLED_UP = ("The last row is filled up with padding. Asked for are rows as many
              "labels; the rest is left out.")
 THESE_ARE_LISTS = "These are lists. Asked for are two arrays, (n_rows, length)."
 ONE_LABEL = "Each row has one label only. Every token has one of its own, the id that comes next in the stream."
+NEXT_ROW = ("The labels begin a whole row further on. The label of a token is the very next id: they begin one id "
+            "later in the stream.")
+MADE_UP = ("The last label of each row is made up. It is in the stream, as all others: the id that comes next, with "
+           "which the next row begins.")
 WHOLE_NUMBER_OF_ROWS = "`/` makes a fraction. A number of rows is whole: `//`."
 
 
@@ -490,6 +517,11 @@ def windows(stream, length):
     return np.lib.stride_tricks.sliding_window_view(stream, length)
 
 
+def with_last(inputs, filler):
+    """What follows each token in its row, and a filler after the last."""
+    return np.pad(inputs[:, 1:], ((0, 0), (0, 1)), constant_values=filler)
+
+
 def padded(stream, length, filler):
     full = np.concatenate([stream, np.full(-(len(stream) - 1) % length, filler)])
     return with_rows(lambda N, T: (N - 1) // T)(full, length)
@@ -523,8 +555,14 @@ for name, sentence, pair in (
          "one less than that.", with_rows(lambda N, T: (N - 1) // T - 1)),
         ("less_one_after_the_division", "A row is missing where something is left over. Take one id off first, and "
          "then divide: (N - 1) // length.", with_rows(lambda N, T: N // T - 1)),
+        ("as_if_nothing_were_shared", "Rows are missing: you count as if each took length + 1 ids for itself. Two of "
+         "them share one, so n rows need n * length + 1.", with_rows(lambda N, T: N // (T + 1))),
         ("one_row", "There is only one row. Asked for are as many as the stream has, one after the other.",
          with_rows(lambda N, T: 1)),
+        ("always_two_rows", "There are always two rows, as in the example. How many there are follows from the stream.",
+         with_rows(lambda N, T: 2)),
+        ("rows_of_4", "A row always has 4 ids, as in the example. `length` says how many.",
+         lambda stream, length: right_pair(stream, 4)),
         ("one_row_too_many", "There is one row more than the stream has labels for. (N - 1) // length is the number.",
          with_rows(lambda N, T: (N - 1) // T + 1)),
         ("length_for_n_rows", "`length` is the number of columns, not of rows: `reshape(n_rows, length)`.",
@@ -548,8 +586,15 @@ for name, sentence, pair in (
             inputs[:, :-1], inputs[:, 1:]))),
         ("inputs_kept_whole", "The labels have one column less than the inputs. The last token of a row has a label, "
          "too: the first of the next row.", changed(lambda inputs, labels: (inputs, inputs[:, 1:]))),
-        ("next_row_as_label", "The labels are the next row. The label of a token is the very next id, one further on "
-         "in the stream.", lambda stream, length: (rows_of(stream, length)[:-1], rows_of(stream, length)[1:])),
+        ("next_row_as_label", NEXT_ROW, lambda stream, length: (
+            rows_of(stream, length)[:-1], rows_of(stream, length)[1:])),
+        ("a_row_further_on", NEXT_ROW, lambda stream, length: (
+            right_pair(stream, length)[0], stream[length:].reshape(-1, length))),
+        ("a_row_further_on_and_counted", NEXT_ROW, lambda stream, length: tuple(
+            stream[start:start + n].reshape(n // length, length) for start, n in (
+                (0, (len(stream) - 1) // length * length), (length, (len(stream) - 1) // length * length)))),
+        ("last_label_0", MADE_UP, changed(lambda inputs, labels: (inputs, with_last(inputs, 0)))),
+        ("last_label_minus_1", MADE_UP, changed(lambda inputs, labels: (inputs, with_last(inputs, -1)))),
         ("rolled_in_the_row", ROLLED, changed(lambda inputs, labels: (inputs, np.roll(inputs, -1, axis=1)))),
         ("rolled", ROLLED, changed(lambda inputs, labels: (inputs, np.roll(inputs, -1)))),
         ("rolled_whole", ROLLED, lambda stream, length: (
@@ -579,6 +624,9 @@ for name, sentence, pair in (
         ("last_label_only", ONE_LABEL, changed(lambda inputs, labels: (inputs, labels[:, -1]))),
         ("last_label_with_its_axis", ONE_LABEL, changed(lambda inputs, labels: (inputs, labels[:, -1:]))),
         ("a_fraction_of_rows", WHOLE_NUMBER_OF_ROWS, with_rows(lambda N, T: (N - 1) / T)),
+        ("not_taken_apart", "These are rows of length + 1, inputs and labels in one. Take them apart: all columns but "
+         "the last are the inputs, all but the first the labels.", lambda stream, length: (
+             windows(stream, length + 1)[::length].copy())),
         ("stacked", "The two are stacked into one array. Asked for is a tuple of two: `return inputs, labels`.",
          changed(lambda inputs, labels: np.stack([inputs, labels]))),
         ("a_list", "Asked for is a tuple: two values with a comma between them, and no square brackets.",
@@ -656,7 +704,15 @@ def perplexity_inputs():
     ]
 
 
-PERPLEXITY = Exercise(perplexity, perplexity_inputs, call=run_loss)
+def run_perplexity(f, case):
+    """f's number, of whatever type it is: in the precision of the logits."""
+    result = f(*case.args, **case.options)
+    is_number = isinstance(result, (int, float, np.integer, np.floating)) or (
+        isinstance(result, np.ndarray) and result.ndim == 0 and result.dtype.kind in "iuf")
+    return case.args[0].dtype.type(result) if is_number else result
+
+
+PERPLEXITY = Exercise(perplexity, perplexity_inputs, call=run_perplexity)
 
 
 def given_to_perplexity(logits, targets, ignore_id=None):
@@ -695,6 +751,8 @@ wrong_perplexity("bits_in_exp", "The loss is turned into bits, and then e is tak
                  "`cross_entropy` gives it, it is right.", result=lambda g: np.exp(g.loss / math.log(2)))
 wrong_perplexity("mean_of_exps", NOT_THE_MEAN_OF_NUMBERS, result=lambda g: np.mean(np.exp(g.surprise[g.counts])))
 wrong_perplexity("mean_of_exps_with_padding", NOT_THE_MEAN_OF_NUMBERS, result=lambda g: np.mean(np.exp(g.surprise)))
+wrong_perplexity("row_by_row", NOT_THE_MEAN_OF_NUMBERS, result=lambda g: np.mean(
+    [np.exp(cross_entropy(*row, g.ignore_id)) for row in zip(g.logits, g.targets, strict=True)]))
 wrong_perplexity("one_over_the_mean_share", "You divide 1 by the mean share of the right tokens. It is the surprises, "
                  "the logarithms, whose mean is taken.", result=lambda g: 1 / np.mean(np.exp(-g.surprise[g.counts])))
 wrong_perplexity("exp_of_the_sum", "You add up the surprises. It is their mean that is turned around: the perplexity "
@@ -706,9 +764,11 @@ wrong_perplexity("logarithm", "A logarithm comes in where a power of e is wanted
                  result=lambda g: np.log(g.loss))
 wrong_perplexity("less_one", "One is missing: `np.expm1` takes 1 off. Use `np.exp`.", result=lambda g: np.expm1(g.loss))
 wrong_perplexity("times_e", "You multiply by e. The loss is the power to which e is taken: `np.exp`.",
-                 result=lambda g: np.float32(math.e) * g.loss if g.loss.dtype == np.float32 else math.e * g.loss)
+                 result=lambda g: math.e * g.loss)
 wrong_perplexity("square", "The loss is the base, and e the power. It is the other way round: `np.exp`.",
                  result=lambda g: g.loss ** math.e)
+wrong_perplexity("loss_squared", "The loss is squared. It is the power to which e is taken: `np.exp`.",
+                 result=lambda g: g.loss ** 2)
 wrong_perplexity("median", "This is the median of the surprises. The mean is what is turned around.",
                  loss=lambda g: np.median(g.surprise[g.counts]))
 wrong_perplexity("padding", PADDING_COUNTS, counts=lambda g: np.ones(g.targets.shape, bool))
@@ -720,6 +780,9 @@ wrong_perplexity("always_0", "0 is always taken for padding. The caller says whi
 wrong_perplexity("ignore_id_as_smoothing", "`ignore_id` has got into another place. `cross_entropy(logits, targets, "
                  "ignore_id)` takes it third; by name it cannot go wrong.",
                  result=lambda g: np.exp(cross_entropy(g.logits, g.targets, None, g.ignore_id)))
+wrong_perplexity("label_smoothing", "The labels are smoothed. That is for training; here it is asked how surprised the "
+                 "model is at the right tokens alone.",
+                 result=lambda g: np.exp(cross_entropy(g.logits, g.targets, g.ignore_id, 0.1)))
 wrong_perplexity("targets_first", "The arguments have changed places: `cross_entropy` takes the logits first.",
                  result=lambda g: np.exp(cross_entropy(g.targets, g.logits, g.ignore_id)))
 wrong_perplexity("mean_of_rows_first", ALL_TOKENS_ALIKE, loss=mean_of_rows)
@@ -734,9 +797,11 @@ wrong_perplexity("powers_for_logits", LOGITS_AS_THEY_ARE, result=lambda g: np.ex
     cross_entropy(np.exp(g.logits), g.targets, g.ignore_id)))
 wrong_perplexity("turned_twice", "You take e to the power of the perplexity once more. Once is right.",
                  result=lambda g: np.exp(np.exp(g.loss)))
-wrong_perplexity("uncertainty", "This is the model's own uncertainty, over all tokens. What counts is how surprised it "
-                 "is at the right ones, the targets: `cross_entropy`.", result=lambda g: np.exp(np.mean(
-                     -np.sum(softmax(g.logits) * log_softmax(g.logits), axis=-1)[g.counts])))
+for name, of in (("", lambda g: g.counts), ("_with_padding", lambda g: ...)):
+    wrong_perplexity(f"uncertainty{name}", "This is the model's own uncertainty, over all tokens. What counts is how "
+                     "surprised it is at the right ones, the targets: `cross_entropy`.",
+                     result=lambda g, of=of: np.exp(np.mean(
+                         -np.sum(softmax(g.logits) * log_softmax(g.logits), axis=-1)[of(g)])))
 wrong_perplexity("accuracy", "This is the share of tokens that the model gets right. Asked for is e to the power of "
                  "its mean surprise.", result=lambda g: np.mean((g.logits.argmax(-1) == g.targets)[g.counts]))
 wrong_perplexity("divided_by_n_vocab", "You divide by the number of tokens there are. The number between which the "
@@ -747,8 +812,6 @@ wrong_perplexity("rounded", "You round. Return the number as it is.", result=lam
 wrong_perplexity("by_naive_shares", "Your own exponentials overflow for large logits. `cross_entropy` subtracts the "
                  "largest one first.", surprise=lambda g: -np.log(of_targets(
                      np.exp(g.logits) / np.exp(g.logits).sum(-1, keepdims=True), g.targets)))
-wrong_perplexity("made_float64", "float32 became float64. Something in your function makes it, such as a `dtype=float` "
-                 "or `np.float64`.", result=lambda g: np.exp(np.float64(g.loss)))
 wrong_perplexity("loss_as_well", "Two things come back. Return the perplexity alone.",
                  result=lambda g: (np.exp(g.loss), g.loss))
 
@@ -765,7 +828,7 @@ def as_a_power_of_e(logits, targets, ignore_id=None):
 
 @PERPLEXITY.alternative
 def in_bits(logits, targets, ignore_id=None):
-    return 2 ** (cross_entropy(logits, targets, ignore_id) / math.log(2))
+    return 2 ** (cross_entropy(logits, targets, ignore_id) / np.log(2))
 
 
 @PERPLEXITY.alternative
@@ -779,6 +842,17 @@ def token_by_token(logits, targets, ignore_id=None):
     surprises = [-log_softmax(logits[place])[targets[place]] for place in np.ndindex(targets.shape)
                  if targets[place] != ignore_id]
     return float(np.exp(sum(surprises) / len(surprises)))
+
+
+@PERPLEXITY.alternative
+def in_float64(logits, targets, ignore_id=None):
+    return np.float64(np.exp(float(cross_entropy(logits, targets, ignore_id))))
+
+
+@PERPLEXITY.alternative
+def by_weights(logits, targets, ignore_id=None):
+    counts = np.where(targets == ignore_id, 0.0, 1.0) if ignore_id is not None else np.ones(targets.shape)
+    return np.array(np.exp(np.sum(-of_targets(log_softmax(logits), targets) * counts) / np.sum(counts)))
 
 
 # ---- top_k --------------------------------------------------------------------------------------------------------
@@ -814,31 +888,46 @@ def top_k_inputs():
 TOP_K = Exercise(top_k, top_k_inputs)
 
 TIES_STAY = ("You keep whatever is as large as the k-th, and of equal logits too many stay. Exactly k are kept, and of "
-             "equal ones those with the smaller id: sort the ids, not the values.")
+             "equal ones those with the smaller id: compare ranks, not logits.")
+ABOVE_THE_KTH = ("The k-th largest logit goes as well: only what is larger stays. And with equal logits a threshold "
+                 "cannot work: compare ranks.")
 LARGER_IDS = ("Of equal logits you keep those with the larger id. Ascending order turned around turns equal ones "
-              "around as well: `np.argsort(-logits, axis=-1, kind=\"stable\")`.")
+              "around as well. `rank` has the right order.")
 UNSTABLE = ("Of equal logits, some that stay have a larger id than some that go. `np.argsort` keeps their order only "
-            "with `kind=\"stable\"`.")
-PARTITION = ("`np.argpartition` keeps any of equal logits, and refuses where k is n_vocab or more. Sort the ids: "
-             "`np.argsort(-logits, axis=-1, kind=\"stable\")`.")
+            "with `kind=\"stable\"`, and `np.argpartition` never; `rank` does.")
+PARTITION = ("`np.argpartition` keeps any of equal logits, and refuses where k is n_vocab or more. `rank` gives every "
+             "token its place.")
+ONE_MORE = "One too many is kept. Ranks count from 0: those of the first k are 0 to k - 1."
+ONE_LESS = "One too few is kept. Ranks count from 0: those of the first k are 0 to k - 1."
+OTHER_WAY_ROUND = "It is the other way round: the k largest are kept, and the others become -inf."
 MINUS_INFINITY = "What is not kept is `-np.inf`: after softmax, exactly 0. A zero is a logit like any other."
 NO_SMALL_NUMBER = "What is not kept is `-np.inf`, not a very small number: after softmax its share is exactly 0."
 SHARES_RETURNED = "These are shares. Asked for are the logits as they came in, and -inf: whoever draws makes shares."
-ORDER_NOT_UNDONE = ("The logits come back sorted, and a logit has lost its token. Each stays at its own id: "
-                    "`np.put_along_axis` writes at the ids that the order names.")
-ROWS_FOR_TOKENS = ("This works for a single row. With more axes, `[...]` with one index takes rows, not tokens: "
-                   "`[..., :k]`, and `np.take_along_axis`, `np.put_along_axis`.")
+ORDER_NOT_UNDONE = ("The logits come back sorted, and a logit has lost its token. Each stays at its own id: `rank` "
+                    "says how likely it is, and moves nothing.")
+ROWS_FOR_TOKENS = ("This works for a single row. With more axes, an index by itself takes rows, not tokens. `rank` "
+                   "works along the last axis, whatever is in front.")
 ANY_AXES = ("This takes two axes for granted, rows and tokens. There may be one, or three: the tokens lie along the "
             "last one, whatever is in front.")
 ALL_ROWS_TOGETHER = "The rows compete with each other. Each row keeps its own: work along the last axis."
 FIRST_AXIS = "You compare the rows with each other, token by token. The tokens of a row lie along the last axis."
-PLACES_NOT_RANKS = ("`np.argsort` says which id stands at a place of the sorted list, not at which place an id stands. "
-                    "Sort that once more for the places, or write with `np.put_along_axis`.")
+PLACES_NOT_RANKS = ("You take ids for ranks, or ranks for ids. `np.argsort` says which id stands at a place of the "
+                    "sorted list; `rank`, at which place an id stands.")
+RANKS_CUT = ("`[:k]` cuts off the ranks of the first k ids. Every token has a rank: the k likeliest have the smallest "
+             "ones, wherever they stand.")
+OTHERS_LOGITS = ("The right ids are kept, with the logits of others. Each token keeps its own: `np.where` takes it "
+                 "from the same place of `logits`.")
+RANK_NOT_CALLED = "`rank` is a function, and you compare the function itself. Call it: `rank(logits)`."
+THREE_FOR_WHERE = ("`np.where` takes three things here: the condition, what stands where it is true, and what stands "
+                   "elsewhere.")
+NO_TRUTH = "An array has no single truth value, and `if` wants one. `np.where` chooses place by place."
+KEPT_ALONE = "Only what is kept comes back. Asked for is the same shape: the others are `-np.inf`."
+K_MAY_BE_LARGE = "k may be larger than the number of tokens. Then all of them are kept."
 PUT_RETURNS_NOTHING = ("`np.put_along_axis` writes into the array it is given, and returns None. Return the array.")
-INPUT_CHANGED = ("You write into the logits of the caller, who still needs them. Make a new array: "
-                 "`np.full_like(logits, -np.inf)`, `np.where`, or a copy.")
+INPUT_CHANGED = ("You write into the logits of the caller, who still needs them. Make a new array: `np.where` does, or "
+                 "a copy.")
 TURNED_FLOAT64 = ("float32 became float64: `np.full` and `np.zeros` make float64 unless you name a dtype. "
-                  "`np.full_like(logits, -np.inf)` takes it from the logits.")
+                  "`np.where(..., logits, -np.inf)` leaves float32 as it is.")
 
 
 def ids_down(logits, axis=-1):
@@ -919,6 +1008,17 @@ def put_without_taking(logits, k):
     return kept
 
 
+def first_logits_put(logits, k):
+    kept = np.full_like(logits, -np.inf)
+    np.put_along_axis(kept, ids_down(logits)[..., :k], logits[..., :k], axis=-1)
+    return kept
+
+
+def k_refused(logits, k):
+    assert k <= logits.shape[-1]
+    return top_k(logits, k)
+
+
 def in_a_loop_over_rows(logits, k):
     kept = logits.copy()
     for row in kept:
@@ -944,12 +1044,10 @@ for name, sentence, wrong in (
             logits >= np.partition(logits, -k, axis=-1)[..., -k, None], logits, -np.inf)),
         ("by_threshold_that_is_there", TIES_STAY, lambda logits, k: np.where(
             logits >= largest_k(logits, k)[..., -1:], logits, -np.inf)),
-        ("above_threshold", "The k-th largest logit goes as well: only what is larger stays. And with equal logits a "
-         "threshold cannot work: sort the ids.", lambda logits, k: np.where(
-             logits > largest_k(logits, k)[..., -1:], logits, -np.inf)),
-        ("above_threshold_by_k", "The k-th largest logit goes as well: only what is larger stays. And with equal "
-         "logits a threshold cannot work: sort the ids.", lambda logits, k: np.where(
-             logits > np.sort(logits, axis=-1)[..., -k, None], logits, -np.inf)),
+        ("above_threshold", ABOVE_THE_KTH, lambda logits, k: np.where(
+            logits > largest_k(logits, k)[..., -1:], logits, -np.inf)),
+        ("above_threshold_by_k", ABOVE_THE_KTH, lambda logits, k: np.where(
+            logits > np.sort(logits, axis=-1)[..., -k, None], logits, -np.inf)),
         ("larger_ids", LARGER_IDS, lambda logits, k: kept_at(
             logits, np.argsort(logits, axis=-1, kind="stable")[..., -k:])),
         ("partition", PARTITION, lambda logits, k: kept_at(logits, np.argpartition(-logits, k, axis=-1)[..., :k])),
@@ -957,19 +1055,44 @@ for name, sentence, wrong in (
             logits, np.argpartition(-logits, k - 1, axis=-1)[..., :k])),
         ("partition_upwards", PARTITION, lambda logits, k: kept_at(
             logits, np.argpartition(logits, -k, axis=-1)[..., -k:])),
+        ("partition_within_bounds", UNSTABLE, lambda logits, k: kept_at(logits, np.argpartition(
+            -logits, min(k, logits.shape[-1]) - 1, axis=-1)[..., :k])),
         ("unstable", UNSTABLE, lambda logits, k: kept_at(logits, np.argsort(-logits, axis=-1)[..., :k])),
         ("unstable_and_turned", LARGER_IDS, lambda logits, k: kept_at(
             logits, np.argsort(logits, axis=-1)[..., ::-1][..., :k])),
-        ("smallest", "You keep the k smallest. `np.argsort` sorts upwards: give it `-logits`.",
-         lambda logits, k: kept_at(logits, np.argsort(logits, axis=-1, kind="stable")[..., :k])),
-        ("largest_taken_out", "It is the other way round: the k largest are kept, and the others become -inf.",
-         lambda logits, k: kept_at(logits, ids_down(logits)[..., k:])),
-        ("one_more", "One too many is kept: `[..., :k]` takes k of them.",
-         lambda logits, k: kept_at(logits, ids_down(logits)[..., :k + 1])),
-        ("one_less", "One too few is kept: `[..., :k]` takes k of them.",
-         lambda logits, k: kept_at(logits, ids_down(logits)[..., :k - 1])),
+        ("smallest", "You keep the k smallest. `rank(logits)` counts from the largest down; `np.argsort` by itself "
+         "sorts upwards.", lambda logits, k: np.where(rank(-logits) < k, logits, -np.inf)),
+        ("largest_taken_out", OTHER_WAY_ROUND, lambda logits, k: np.where(rank(logits) >= k, logits, -np.inf)),
+        ("largest_and_one_taken_out", OTHER_WAY_ROUND, lambda logits, k: np.where(rank(logits) > k, logits, -np.inf)),
+        ("one_more", ONE_MORE, lambda logits, k: np.where(rank(logits) <= k, logits, -np.inf)),
+        ("one_less", ONE_LESS, lambda logits, k: np.where(rank(logits) < k - 1, logits, -np.inf)),
+        ("one_of_them", "Only the token with rank k is kept. Asked for are the k likeliest: all ranks below k.",
+         lambda logits, k: np.where(rank(logits) == k, logits, -np.inf)),
+        ("last_of_them", "Only the k-th token is kept. Asked for are all that are as likely or likelier.",
+         lambda logits, k: np.where(rank(logits) == k - 1, logits, -np.inf)),
+        ("rank_of_a_comparison", "You compare the logits with k, inside the brackets of `rank`. It is the ranks that "
+         "are compared.", lambda logits, k: np.where(rank(logits < k), logits, -np.inf)),
+        ("rank_not_called", RANK_NOT_CALLED, lambda logits, k: np.where(rank < k, logits, -np.inf)),
+        ("rank_with_k", "`rank` takes the logits alone. k is what its ranks are compared with.",
+         lambda logits, k: np.where(rank(logits, k), logits, -np.inf)),
+        ("ranks_as_truths", "A rank is a number, and any but 0 counts as true. Compare it with k.",
+         lambda logits, k: np.where(rank(logits), logits, -np.inf)),
+        ("ranks_cut", RANKS_CUT, lambda logits, k: np.where(rank(logits)[:k], logits, -np.inf)),
+        ("ranks_cut_and_compared", RANKS_CUT, lambda logits, k: np.where(rank(logits)[..., :k] < k, logits, -np.inf)),
+        ("ranks_cut_as_index", RANKS_CUT, lambda logits, k: logits[rank(logits)[:k]]),
+        ("ranks_cut_alone", RANKS_CUT, lambda logits, k: rank(logits)[..., :k]),
+        ("ranks_for_ids", PLACES_NOT_RANKS, lambda logits, k: kept_at(logits, rank(logits)[..., :k])),
+        ("logits_of_others", OTHERS_LOGITS, lambda logits, k: np.where(
+            rank(logits) < k, np.take_along_axis(logits, rank(logits), axis=-1), -np.inf)),
+        ("ranks_returned", "These are ranks. Asked for are the logits, with -inf where nothing is kept.",
+         lambda logits, k: np.where(rank(logits) < k, rank(logits), -np.inf)),
+        ("where_of_one", THREE_FOR_WHERE, lambda logits, k: np.where(rank(logits) < k)),
+        ("where_of_two", THREE_FOR_WHERE, lambda logits, k: np.where(rank(logits) < k, logits)),
+        ("by_if", NO_TRUTH, lambda logits, k: logits if rank(logits) < k else -np.inf),
+        ("kept_alone", KEPT_ALONE, lambda logits, k: logits[rank(logits) < k]),
+        ("k_refused", K_MAY_BE_LARGE, k_refused),
         ("zeros", MINUS_INFINITY, lambda logits, k: kept_at(logits, ids_down(logits)[..., :k], 0)),
-        ("times_a_mask", MINUS_INFINITY, lambda logits, k: logits * np.isfinite(top_k(logits, k))),
+        ("times_a_mask", MINUS_INFINITY, lambda logits, k: logits * (rank(logits) < k)),
         ("plus_infinity", "What is not kept is `-np.inf`, with a minus: a logit of inf takes all.",
          lambda logits, k: kept_at(logits, ids_down(logits)[..., :k], np.inf)),
         ("nan", "What is not kept is `-np.inf`. With nan nothing can be computed any more.",
@@ -993,11 +1116,12 @@ for name, sentence, wrong in (
         ("k_ids", "These are the ids of the k largest. Asked for are logits of the same shape, -inf where not kept.",
          lambda logits, k: ids_down(logits)[..., :k]),
         ("a_mask", "These are True and False. Asked for are the logits, with -inf where nothing is kept.",
-         lambda logits, k: np.isfinite(top_k(logits, k))),
+         lambda logits, k: rank(logits) < k),
         ("one_index", ROWS_FOR_TOKENS, k_of_rows),
+        ("cut_by_rows", ROWS_FOR_TOKENS, lambda logits, k: kept_at(logits, ids_down(logits)[:k])),
         ("one_index_at_the_end", ROWS_FOR_TOKENS, k_of_rows_at_the_end),
-        ("columns_of_all_rows", "A token that one row keeps is kept in all rows. Each row keeps its own: "
-         "`np.put_along_axis` writes row by row.", k_of_columns),
+        ("columns_of_all_rows", "A token that one row keeps is kept in all rows. Each row keeps its own: `rank` counts "
+         "in every row for itself.", k_of_columns),
         ("rows_only", ANY_AXES, row_after_row),
         ("in_a_loop_over_rows", ANY_AXES, in_a_loop_over_rows),
         ("columns", ANY_AXES, lambda logits, k: kept_at(logits, ids_down(logits)[:, :k])),
@@ -1022,6 +1146,7 @@ for name, sentence, wrong in (
         ("nothing_put", PUT_RETURNS_NOTHING, put_and_returned),
         ("put_without_taking", "You put whole rows at the places of k tokens. `np.take_along_axis(logits, order, "
          "axis=-1)` reads what stands at these ids.", put_without_taking),
+        ("first_logits_put", OTHERS_LOGITS, first_logits_put),
         ("removed_in_place", INPUT_CHANGED, removed_in_place),
         ("removed_and_nothing_returned", INPUT_CHANGED, removed_and_nothing_returned),
         ("removed_in_place_by_value", INPUT_CHANGED, removed_in_place_by_value),
@@ -1044,9 +1169,27 @@ def largest_after_largest(logits, k):
 
 
 @TOP_K.alternative
+def at_the_ids(logits, k):
+    return kept_at(logits, ids_down(logits)[..., :k])
+
+
+@TOP_K.alternative
 def by_ranks(logits, k):
-    ranks = ids_down(logits).argsort(axis=-1)
-    return logits + np.where(ranks < k, 0, -np.inf).astype(logits.dtype)
+    return logits + np.where(rank(logits) < k, 0, -np.inf).astype(logits.dtype)
+
+
+@TOP_K.alternative
+def others_by_ranks(logits, k):
+    kept = logits.copy()
+    kept[~(rank(logits) <= k - 1)] = -np.inf
+    return kept
+
+
+@TOP_K.alternative
+def ranks_of_each_row(logits, k):
+    def one(row):
+        return np.where(np.isin(rank(row), range(k)), row, row.dtype.type("-inf"))
+    return np.apply_along_axis(one, -1, logits)
 
 
 @TOP_K.alternative
@@ -1122,6 +1265,17 @@ def put(values, ids):
     return placed
 
 
+def counted(g):
+    return np.sum(g.first, axis=-1, keepdims=True)
+
+
+def along_the_first_axis(all_shares, g):
+    order, keep = ids_down(g.logits, axis=0), np.zeros(g.logits.shape, dtype=bool)
+    shares = np.take_along_axis(all_shares, order, axis=0)
+    np.put_along_axis(keep, order, np.cumsum(shares, axis=0) - shares < g.p, axis=0)
+    return np.where(keep, g.logits, -np.inf)
+
+
 wrong_top_p = mistakes_in_steps(TOP_P, given_to_top_p, {
     "order": lambda g: ids_down(g.logits),
     "all_shares": lambda g: softmax(g.logits),
@@ -1136,21 +1290,29 @@ CROSSING_LEFT_OUT = ("The token with which p is reached is left out, and where o
 ONE_BY_FORCE = ("The likeliest always stays, but else the token with which p is reached is left out. It is kept, too: "
                 "ask what those before it have together.")
 NOT_SORTED = ("You add up the shares in the order of the ids. Sort them first, the largest in front.")
-SMALLEST_FIRST = ("You begin with the smallest shares. The likeliest come first: `np.argsort(-logits, ...)`.")
+SMALLEST_FIRST = ("You begin with the smallest shares, and the likeliest come first. `np.sort` and `np.argsort` sort "
+                  "upwards: turn that around along the last axis, `[..., ::-1]`.")
 NOT_SHARES = ("You add up logits. What is added up to p are shares: `softmax`.")
-BACK_TO_THE_IDS = ("What is kept is known for the places of the sorted list, and you use it for the ids. Bring it "
-                   "back: `np.put_along_axis(keep, order, kept, axis=-1)`.")
+BACK_TO_THE_IDS = ("What is kept is known for the places of the sorted list, and you use it for the ids. Count how "
+                   "many are kept: these are the smallest of `rank(logits)`.")
 TAKEN_FOR_PUT = ("`np.take_along_axis` reads at the ids, and so sorts what is sorted already once more. "
                  "`np.put_along_axis` writes there, which brings it back.")
 SINGLE_ROW = ("This works for a single row. With more axes, `x[order]`, `x[::-1]` and `len(x)` are about rows, not "
-              "tokens: name the last axis, and take by `np.take_along_axis`.")
+              "tokens: name the last axis, `[..., ::-1]`, and take by `np.take_along_axis`.")
 THRESHOLD_KEEPS_TIES = ("You keep whatever is as large as the last that is needed, and of equal logits too many stay. "
-                        "Keep places of the sorted list, not values.")
+                        "Keep ranks, not values.")
 SHARE_AGAINST_P = ("You compare each share with p by itself. It is the sum, from the largest down, that reaches p.")
 BY_COUNT = ("You keep a share of the tokens, by their number. p is a share of what softmax gives: `np.cumsum` adds up "
             "how much the likeliest have together.")
-NOTHING_REMOVED = ("Nothing is taken away. What comes after p is reached becomes `-np.inf`. (Logarithms are negative, "
-                   "and never reach p: add up shares.)")
+NOTHING_REMOVED = ("Nothing is taken away. What comes after p is reached becomes `-np.inf`. (What is negative, as "
+                   "logarithms are, never reaches p: add up shares.)")
+SOFTMAX_OVER_ROWS = ("Softmax runs over the first axis: rows compete with each other. The tokens lie along the last "
+                     "one.")
+SUM_DOWN_THE_ROWS = "You add up along the first axis, from row to row. Each row has its own sum: `axis=-1`."
+COUNT_OF_EACH_ROW = ("Your count is one a row, and does not line up with the ranks of its tokens. Keep the axis, of "
+                     "size 1: `keepdims=True`.")
+COUNT_OF_ALL_ROWS = "You count in all rows together. Each row has its own number: count along the last axis, `axis=-1`."
+ONE_K = "`top_k` takes one k for all rows, and each row has its own here. Compare ranks, as there, with its count."
 NO_TRUE_IN_IT = ("`np.argmax` finds the first place where p is reached, and 0 where there is none: for p = 1, and sums "
                  "that are 1 but for rounding. Ask for each token whether those before it have reached p.")
 
@@ -1160,8 +1322,47 @@ for name, before in (("at_most", lambda g: g.reached <= g.p), ("below", lambda g
         before(g) | (np.arange(g.logits.shape[-1]) == 0)))
 wrong_top_p("reached_exactly", "Where p is reached exactly, you keep one more. Two tokens of 25% reach 50%, and that "
             "is enough: the comparison is `<`, not `<=`.", first=lambda g: g.reached - g.shares <= g.p)
-wrong_top_p("one_more", "One too many is kept. The token with which p is reached is the last.",
-            first=lambda g: np.roll(g.reached - g.shares, 1, axis=-1) * (np.arange(g.logits.shape[-1]) > 0) < g.p)
+wrong_top_p("one_more", "One too many is kept. The token with which p is reached is the last; and ranks count from 0.",
+            keep=lambda g: rank(g.logits) <= counted(g))
+wrong_top_p("counts_not_lined_up", COUNT_OF_EACH_ROW, keep=lambda g: rank(g.logits) < np.sum(g.first, axis=-1))
+wrong_top_p("counts_of_all_rows", COUNT_OF_ALL_ROWS, keep=lambda g: rank(g.logits) < np.sum(g.first))
+wrong_top_p("counts_down_the_rows", COUNT_OF_ALL_ROWS,
+            keep=lambda g: rank(g.logits) < np.sum(g.first, axis=0, keepdims=True))
+wrong_top_p("not_counted", "`before < p` says for each place whether it is kept. How many there are is the sum along "
+            "the row.", keep=lambda g: rank(g.logits) < g.first)
+wrong_top_p("least_likely", "You keep the least likely tokens. `rank` counts from the likeliest down: give it the "
+            "logits as they are.", keep=lambda g: rank(-g.logits) < counted(g))
+wrong_top_p("the_rest_counted", "You count the places where p is reached already. Those before are the "
+            "ones that are kept.", keep=lambda g: rank(g.logits) < np.sum(~g.first, axis=-1, keepdims=True))
+wrong_top_p("shares_for_a_count", "You add up shares where tokens are to be counted. `before < p` is True for each "
+            "that is kept, and `np.sum` counts these.", keep=lambda g: rank(g.logits) < np.sum(g.shares[g.first]))
+wrong_top_p("rank_not_called", RANK_NOT_CALLED, keep=lambda g: rank < counted(g))
+for name, count in (("", lambda g: counted(g)), ("_without_its_axis", lambda g: np.sum(g.first, axis=-1))):
+    wrong_top_p(f"top_k_of_counts{name}", ONE_K, kept=lambda g, count=count: top_k(g.logits, count(g)))
+wrong_top_p("searched_in_all_rows", "`np.searchsorted` takes one sorted row. For any number of them, count along the "
+            "last axis.", kept=lambda g: np.where(rank(g.logits) <= np.searchsorted(g.reached, g.p), g.logits, -np.inf))
+for name, before in (("", lambda g: g.reached - g.shares < g.p), ("_below", lambda g: g.reached < g.p)):
+    for kind, sentence, steps in (
+            ("upwards", SMALLEST_FIRST, {"shares": lambda g: np.sort(g.all_shares, axis=-1)}),
+            ("not_sorted", NOT_SORTED, {"shares": lambda g: g.all_shares}),
+            ("logits", NOT_SHARES, {"shares": lambda g: np.sort(g.logits, axis=-1)[..., ::-1]}),
+            ("rows_turned", SINGLE_ROW, {"shares": lambda g: np.sort(g.all_shares, axis=-1)[::-1]})):
+        wrong_top_p(f"{kind}_and_counted{name}", sentence, **steps, first=before,
+                    keep=lambda g: rank(g.logits) < counted(g))
+    wrong_top_p(f"only_the_order_sorted{name}", NOT_SORTED, shares=lambda g: g.all_shares, first=before)
+wrong_top_p("shares_below_p_counted", SHARE_AGAINST_P,
+            keep=lambda g: rank(g.logits) < np.sum(g.shares < g.p, axis=-1, keepdims=True))
+wrong_top_p("softmax_over_rows_and_counted", SOFTMAX_OVER_ROWS, all_shares=lambda g: softmax(g.logits, axis=0),
+            shares=lambda g: np.sort(g.all_shares, axis=-1)[..., ::-1], keep=lambda g: rank(g.logits) < counted(g))
+wrong_top_p("sum_down_the_rows_and_counted", SUM_DOWN_THE_ROWS, reached=lambda g: np.cumsum(g.shares, axis=0),
+            keep=lambda g: rank(g.logits) < counted(g))
+wrong_top_p("along_the_first_axis", FIRST_AXIS, kept=lambda g: along_the_first_axis(softmax(g.logits), g))
+wrong_top_p("all_along_the_first_axis", FIRST_AXIS, kept=lambda g: along_the_first_axis(softmax(g.logits, axis=0), g))
+for axis in (0, -1):
+    wrong_top_p(f"counted_along_the_first_axis_{axis}", FIRST_AXIS,
+                shares=lambda g, axis=axis: np.sort(softmax(g.logits, axis=axis), axis=0)[::-1],
+                reached=lambda g: np.cumsum(g.shares, axis=0),
+                keep=lambda g: rank(g.logits) < np.sum(g.first, axis=0, keepdims=True))
 wrong_top_p("without_the_first", "`np.diff`, or a sum from the second on, loses a place: the likeliest token is "
             "missing.", first=lambda g: (g.reached - g.shares < g.p) & (np.arange(g.logits.shape[-1]) > 0))
 wrong_top_p("after_p", "It is the other way round: you keep what comes after p is reached.",
@@ -1189,8 +1390,7 @@ wrong_top_p("softmax_twice", "Softmax is taken twice. Shares of shares are all n
             all_shares=lambda g: softmax(softmax(g.logits)))
 wrong_top_p("softmax_of_the_batch", "All rows together share 100%. Each row has its own: `softmax(logits)`, along the "
             "last axis.", all_shares=lambda g: softmax(g.logits.ravel()).reshape(g.logits.shape))
-wrong_top_p("softmax_over_rows", "Softmax runs over the first axis: rows compete with each other. The tokens lie along "
-            "the last one.", all_shares=lambda g: softmax(g.logits, axis=0))
+wrong_top_p("softmax_over_rows", SOFTMAX_OVER_ROWS, all_shares=lambda g: softmax(g.logits, axis=0))
 wrong_top_p("naive_shares", "Your own exponentials overflow for large logits. `softmax` subtracts the largest one "
             "first.", all_shares=lambda g: np.exp(g.logits) / np.exp(g.logits).sum(axis=-1, keepdims=True))
 wrong_top_p("sum_over_the_batch", "Without an axis, `np.cumsum` runs on through all rows, and from the second row on "
@@ -1198,8 +1398,7 @@ wrong_top_p("sum_over_the_batch", "Without an axis, `np.cumsum` runs on through 
             reached=lambda g: np.cumsum(g.shares).reshape(g.shares.shape))
 wrong_top_p("flat_sum", "Without an axis, `np.cumsum` gives one long row. `axis=-1` adds up along each row.",
             reached=lambda g: np.cumsum(g.shares))
-wrong_top_p("sum_down_the_rows", "You add up along the first axis, from row to row. Each row has its own sum: "
-            "`axis=-1`.", reached=lambda g: np.cumsum(g.shares, axis=0))
+wrong_top_p("sum_down_the_rows", SUM_DOWN_THE_ROWS, reached=lambda g: np.cumsum(g.shares, axis=0))
 wrong_top_p("sorted_down_the_rows", "You sort along the first axis, row against row. Sort the tokens of each row: "
             "`axis=-1`.", order=lambda g: ids_down(g.logits, axis=0))
 wrong_top_p("one_sum", "`np.sum` has only the whole, which is 1. `np.cumsum` adds up step by step.",
@@ -1214,6 +1413,7 @@ wrong_top_p("sorted_logits", ORDER_NOT_UNDONE, kept=lambda g: np.where(
     g.first, np.take_along_axis(g.logits, g.order, axis=-1), -np.inf))
 wrong_top_p("put_and_returned", PUT_RETURNS_NOTHING, kept=lambda g: np.put_along_axis(
     np.full_like(g.logits, -np.inf), g.order, g.logits, axis=-1))
+wrong_top_p("put_for_the_condition", PUT_RETURNS_NOTHING, keep=lambda g: None)
 wrong_top_p("one_index", SINGLE_ROW, keep=lambda g: indexed(g.first, g.order))
 wrong_top_p("one_index_for_all", SINGLE_ROW, keep=lambda g: g.first[np.argsort(g.order)])
 wrong_top_p("rows_only", ANY_AXES, kept=lambda g: np.array([top_p(row, g.p) for row in g.logits]))
@@ -1244,9 +1444,11 @@ wrong_top_p("count_of_the_longest", "The number of tokens that stay is the same 
 for name, crossing in (("at_least", lambda g: g.reached >= g.p), ("above", lambda g: g.reached > g.p)):
     wrong_top_p(f"argmax_of_{name}", NO_TRUE_IN_IT, first=lambda g, crossing=crossing: (
         np.arange(g.logits.shape[-1]) <= np.argmax(crossing(g), axis=-1)[..., None]))
-wrong_top_p("likeliest_only", "Only the likeliest token is kept. Go on down the list until p, a share between "
-            "0 and 1, is reached.",
-            kept=lambda g: top_k(g.logits, 1))
+for name, number in (("", lambda g: 1), ("_by_p", lambda g: g.p), ("_by_a_sum_of_shares", lambda g: np.sum(
+        g.shares, axis=-1, keepdims=True, where=g.first))):
+    wrong_top_p(f"likeliest_only{name}", "Only the likeliest token is kept. Go on down the list until p is reached. "
+                "Ranks count tokens: neither p nor a sum of shares can be compared with them.",
+                keep=lambda g, number=number: rank(g.logits) < number(g))
 wrong_top_p("nothing_removed", NOTHING_REMOVED, kept=lambda g: g.logits.copy())
 for name, sentence, others in (("zeros", MINUS_INFINITY, 0), ("minus_1e9", NO_SMALL_NUMBER, -1e9),
                                ("minus_1e10", NO_SMALL_NUMBER, -1e10),
@@ -1267,14 +1469,11 @@ wrong_top_p("logarithms_of_what_is_kept", "These are logarithms of shares. Asked
             kept=lambda g: log_softmax(top_p(g.logits, g.p)))
 wrong_top_p("a_mask", "These are True and False. Asked for are the logits, with -inf where nothing is kept.",
             kept=lambda g: g.keep)
-wrong_top_p("kept_alone", "Only what is kept comes back. Asked for is the same shape: the others are `-np.inf`.",
-            kept=lambda g: g.logits[g.keep])
+wrong_top_p("kept_alone", KEPT_ALONE, kept=lambda g: g.logits[g.keep])
 wrong_top_p("ids", "These are ids. Asked for are logits of the same shape, -inf where not kept.",
             kept=lambda g: g.order[g.first])
 wrong_top_p("in_place", INPUT_CHANGED, kept=lambda g: overwritten(g.logits, ~g.keep))
-wrong_top_p("made_float64", "float32 became float64: `np.full` and `np.zeros` make float64 unless you name a dtype. "
-            "`np.where(keep, logits, -np.inf)` leaves float32 as it is.",
-            kept=lambda g: np.where(g.keep, g.logits, np.float64(-np.inf)))
+wrong_top_p("made_float64", TURNED_FLOAT64, kept=lambda g: np.where(g.keep, g.logits, np.float64(-np.inf)))
 
 
 def indexed(first, order):
@@ -1317,6 +1516,28 @@ def by_counting_places(logits, p):
     reached = np.sort(softmax(logits), axis=-1)[..., ::-1].cumsum(axis=-1)
     n = 1 + np.sum(reached < p, axis=-1, keepdims=True)
     return np.where(np.argsort(order, axis=-1) < n, logits, np.array(-np.inf, logits.dtype))
+
+
+@TOP_P.alternative
+def at_the_ids_of_the_order(logits, p):
+    order = ids_down(logits)
+    shares = np.take_along_axis(softmax(logits), order, axis=-1)
+    return np.where(put(np.cumsum(shares, axis=-1) - shares < p, order), logits, -np.inf)
+
+
+@TOP_P.alternative
+def looked_up_by_rank(logits, p):
+    shares = softmax(-np.sort(-logits, axis=-1))
+    reached = np.cumsum(shares, axis=-1)
+    return np.where(np.take_along_axis(reached - shares, rank(logits), axis=-1) < p, logits, -np.inf)
+
+
+@TOP_P.alternative
+def top_k_row_by_row(logits, p):
+    rows = logits.reshape(-1, logits.shape[-1])
+    reached = np.cumsum(-np.sort(-softmax(rows), axis=-1), axis=-1)
+    n = 1 + np.count_nonzero(reached[:, :-1] < p, axis=-1)
+    return np.stack([top_k(row, int(k)) for row, k in zip(rows, n, strict=True)]).reshape(logits.shape)
 
 
 @TOP_P.alternative
@@ -1415,7 +1636,9 @@ def judge_attend(case, output):
             return alone(found, output["output"], "output")
     if set(output["cache"]) != {"k", "v"}:
         holds = ", ".join(f'"{name}"' for name in output["cache"])
-        return Difference(f'the cache should hold "k" and "v" afterwards; yours holds {holds or "nothing"}')
+        others = [ABOUT_NAMES.get(name, TWO_NAMES) for name in output["cache"] if name not in ("k", "v")]
+        return Difference(f'the cache should hold "k" and "v" afterwards; yours holds {holds or "nothing"}',
+                          advice=others[0] if others else "")
     return compare(expected["cache"], output["cache"], case.axes["cache"], "in the cache afterwards, ")
 
 
@@ -1480,6 +1703,15 @@ NO_QUERIES_KEPT = ("Queries are not kept: a query is asked once, by its own posi
                    "ones ask.")
 KEYS_AND_VALUES = ("Keys and values have changed places: `W_K` and `W_V`, or k and v in the call. Keys are compared "
                    "with the queries, values are what is blended.")
+NO_WEIGHTS_KEPT = ("The weights are in the cache. It holds keys and values alone: where a position has looked, no "
+                   "later one asks.")
+ONE_OF_THE_TWO = "Only one of the two is in the cache. It holds both: the keys under \"k\", the values under \"v\"."
+LISTS = "The cache holds lists. Keep one array of all keys and one of all values, made by `np.concatenate`."
+CACHE_FLOAT64 = ("The cache became float64, and all that comes after. `np.zeros` and `np.empty` are float64 unless you "
+                 "name a dtype; `np.concatenate` keeps it.")
+NOTHING_TO_LOOK_AT = ("A row in which a position may look at nothing gives zeros, as `scaled_dot_product_attention` "
+                      "does. In yours, softmax makes nan of it, or equal weights.")
+ABOUT_NAMES = {"q": NO_QUERIES_KEPT, "x": PROJECT_FIRST, "w": NO_WEIGHTS_KEPT, "weights": NO_WEIGHTS_KEPT}
 MASK_AS_IT_IS = "The mask has a column for each old and each new position already. Hand it on as it is."
 MERGE_MISSING = "`merge_heads` is missing: `W_O` takes rows of H * d_v numbers, all heads of a position side by side."
 
@@ -1511,8 +1743,8 @@ wrong_attend("keys_only", "The values are those of the new positions alone. Each
              v=lambda g: g.new_v)
 wrong_attend("values_only", "The keys are those of the new positions alone. Each value has its key: both grow.",
              k=lambda g: g.new_k)
-wrong_attend("keys_stored_alone", TWO_NAMES, stored=lambda g: g.cache.update(k=g.k))
-wrong_attend("values_stored_alone", TWO_NAMES, stored=lambda g: g.cache.update(v=g.v))
+wrong_attend("keys_stored_alone", ONE_OF_THE_TWO, stored=lambda g: g.cache.update(k=g.k))
+wrong_attend("values_stored_alone", ONE_OF_THE_TWO, stored=lambda g: g.cache.update(v=g.v))
 wrong_attend("new_before_old", BEHIND, **both(lambda old, new: np.concatenate([new, old], axis=-2)))
 wrong_attend("new_keys_before_old", BEHIND, k=lambda g: longer(
     g, "k", g.new_k, lambda old, new: np.concatenate([new, old], axis=-2)))
@@ -1532,8 +1764,9 @@ wrong_attend("appended", NO_APPEND, **both(lambda old, new: old.append(new)))
 wrong_attend("extended", NO_APPEND, **both(lambda old, new: old.extend(new)))
 wrong_attend("appended_flat", "Without an axis, `np.append` makes one long row of both. Name the axis of positions, "
              "-2.", **both(np.append))
-wrong_attend("put_into_a_list", "The cache holds lists. Keep one array of all keys and one of all values, made by "
-             "`np.concatenate`.", stored=lambda g: g.cache.update(k=[g.k], v=[g.v]))
+wrong_attend("put_into_a_list", LISTS, stored=lambda g: g.cache.update(k=[g.k], v=[g.v]))
+wrong_attend("a_list_that_grows", LISTS, stored=lambda g: None, **{name: lambda g, name=name: np.concatenate(
+    appended(g.cache, name, getattr(g, f"new_{name}")), axis=-2) for name in ("k", "v")})
 wrong_attend("added", "`+` adds numbers; it puts nothing behind anything. `np.concatenate([old, new], axis=-2)` does.",
              **both(lambda old, new: old + new))
 for name, join in (("added_in_place", np.ndarray.__iadd__), ("written_over", lambda old, new: overwrite(old, new))):
@@ -1561,8 +1794,19 @@ wrong_attend("got_with_a_list", EMPTY_AT_FIRST, **{name: lambda g, name=name: np
 wrong_attend("truth_of_an_array", "An array has no truth value. Ask whether the cache holds anything, `if cache:`, or "
              "`if \"k\" in cache:`.", k=lambda g: longer(g, "k", g.new_k) if g.cache.get("k") else g.new_k)
 for name, keys in (("longer_names", ("keys", "values")), ("capital_letters", ("K", "V"))):
-    wrong_attend(name, TWO_NAMES, stored=lambda g, keys=keys: g.cache.update(zip(keys, (g.k, g.v), strict=True)))
+    stored = {"stored": lambda g, keys=keys: g.cache.update(zip(keys, (g.k, g.v), strict=True))}
+    wrong_attend(name, TWO_NAMES, **stored)
+    wrong_attend(f"{name}_read_too", TWO_NAMES, k=lambda g, keys=keys: longer(g, keys[0], g.new_k),
+                 v=lambda g, keys=keys: longer(g, keys[1], g.new_v), **stored)
 wrong_attend("queries_stored_too", NO_QUERIES_KEPT, stored=lambda g: g.cache.update(q=g.q, k=g.k, v=g.v))
+wrong_attend("queries_read_too", NO_QUERIES_KEPT, q=lambda g: longer(g, "q", projected(g, g.W_Q)),
+             stored=lambda g: g.cache.update(q=g.q, k=g.k, v=g.v))
+for name in ("w", "weights"):
+    wrong_attend(f"{name}_stored", NO_WEIGHTS_KEPT, pair=lambda g, name=name: kept_weights(
+        g.cache, name, scaled_dot_product_attention(g.q, g.k, g.v, g.mask)))
+wrong_attend("x_read_by_name", PROJECT_FIRST, new_k=lambda g: g.cache.update(x=longer(g, "x", g.x)),
+             k=lambda g: projected(g, g.W_K, g.cache["x"]), v=lambda g: projected(g, g.W_V, g.cache["x"]),
+             stored=lambda g: None)
 wrong_attend("x_stored", PROJECT_FIRST, stored=lambda g: g.cache.update(k=g.x, v=g.x))
 wrong_attend("x_stored_by_name", PROJECT_FIRST, stored=lambda g: g.cache.update(x=g.x))
 wrong_attend("x_stored_split", PROJECT_FIRST, new_k=lambda g: g.x, new_v=lambda g: g.x,
@@ -1609,6 +1853,12 @@ wrong_attend("mask_dropped", "The mask has no effect. Hand it on to `scaled_dot_
              pair=lambda g: scaled_dot_product_attention(g.q, g.k, g.v))
 wrong_attend("mask_inverted", "The mask is turned around: True means that a query may look. Hand it on as it is.",
              pair=lambda g: scaled_dot_product_attention(g.q, g.k, g.v, None if g.mask is None else ~g.mask))
+for name, hidden in (("minus_infinity", lambda scores, mask: np.where(mask, scores, -np.inf)),
+                     ("minus_1e9", lambda scores, mask: np.where(mask, scores, -1e9)),
+                     ("minus_1e9_added", lambda scores, mask: scores + np.where(mask, 0, -1e9))):
+    for kind, root in (("", math.sqrt), ("_and_numpys_root", np.sqrt)):     # NumPy's makes float64 of float32
+        wrong_attend(f"by_hand_with_{name}{kind}", NOTHING_TO_LOOK_AT,
+                     pair=lambda g, hidden=hidden, root=root: by_hand(g.q, g.k, g.v, g.mask, hidden, root))
 wrong_attend("always_causal", "You make a causal mask, (T, T). Which positions may be looked at is for the caller to "
              "say, by `mask`, and it has S + T columns.", pair=lambda g: scaled_dot_product_attention(
                  g.q, g.k, g.v, causal_mask(g.x.shape[-2])))
@@ -1654,9 +1904,28 @@ wrong_attend("last_position_only", "Only the last of the new positions has an ou
              output=lambda g: linear(merge_heads(g.pair[0]), g.W_O)[:, -1:])
 wrong_attend("made_float64", "float32 became float64. Something in your function makes it, such as `np.zeros` without "
              "a dtype, or a root by `np.sqrt`.", output=lambda g: linear(merge_heads(g.pair[0]), g.W_O).astype(float))
-wrong_attend("cache_made_float64", "The cache became float64, and all that comes after. `np.zeros` and `np.empty` are "
-             "float64 unless you name a dtype; `np.concatenate` keeps it.",
-             k=lambda g: longer(g, "k", g.new_k).astype(float), v=lambda g: longer(g, "v", g.new_v).astype(float))
+wrong_attend("cache_stored_as_float64", CACHE_FLOAT64,
+             stored=lambda g: g.cache.update(k=g.k.astype(float), v=g.v.astype(float)))
+wrong_attend("cache_made_float64", CACHE_FLOAT64,
+             k=lambda g: longer(g, "k", g.new_k).astype(float),
+             v=lambda g: longer(g, "v", g.new_v).astype(float))
+
+
+def by_hand(q, k, v, mask, hidden, root):
+    """Attention of one's own: the output and the weights."""
+    scores = q @ np.swapaxes(k, -1, -2) / root(q.shape[-1])
+    weights = softmax(scores if mask is None else hidden(scores, mask))
+    return weights @ v, weights
+
+
+def appended(cache, name, new):
+    cache.setdefault(name, []).append(new)
+    return cache[name]
+
+
+def kept_weights(cache, name, pair):
+    cache[name] = pair[1]
+    return pair
 
 
 def overwrite(old, new):
