@@ -21,9 +21,10 @@ def single_bytes(chunk):
 def count_chunks(text):
     """Cut a text into chunks, and count how often each occurs.
 
-    text: str, or bytes of any kind.
+    text: str, or bytes, UTF-8 or not.
     Returns a dict from a chunk, a tuple of single bytes, to its count. Raises ValueError for what is not text.
     """
+    # Bytes that are not UTF-8 travel in the str as stand-ins, and become bytes again here: "surrogateescape".
     chunks = Counter(split_chunks(check_unicode("text", text)))
     return {single_bytes(chunk.encode("utf-8", "surrogateescape")): n for chunk, n in chunks.items()}
 
@@ -42,12 +43,13 @@ def count_pairs(chunks):
 
 
 def merge(chunk, pair):
-    """Join a pair of tokens wherever it stands in a chunk, from left to right.
+    """Join a pair of tokens wherever it occurs in a chunk, from left to right.
 
     chunk: a tuple of tokens (bytes). pair: a tuple of two tokens.
     Returns a tuple of tokens. Raises ValueError where the chunk is no tuple or list.
     """
     check_tokens("chunk", chunk)
+    chunk = tuple(chunk)
     merged, i = [], 0
     while i < len(chunk):
         if chunk[i:i + 2] == pair:
@@ -77,22 +79,21 @@ class Corpus:
             self.holders[pair].add(i)
 
     def merge_everywhere(self, pair):
-        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast."""
+        """Merge a pair in all chunks. Only those that hold it are counted again: about ten times as fast."""
         before, after = {}, {}
         for i in self.holders.pop(pair, ()):
             old, n = self.chunks[i], self.counts[i]
             new = tuple(merge(old, pair))
             before[old], after[new], self.chunks[i] = n, n, new
             self.note(i, new)
-        self.pairs.subtract(count_pairs(before))
         self.pairs.update(count_pairs(after))
-        self.pairs = +self.pairs                # without those that are gone
+        self.pairs -= Counter(count_pairs(before))      # in place; pairs that are gone are dropped
 
 
 def learn_merges(chunks, n_merges):
     """Learn which pairs of tokens to join, one after the other: each time the most frequent one.
 
-    Of equally frequent pairs the one that sorts first is taken; a pair that occurs once is none.
+    Of equally frequent pairs the one that sorts first is taken; a pair that occurs only once is not merged.
     chunks: a dict from a chunk, a tuple of tokens, to how often it occurs. n_merges: how many to learn, at most.
     Returns the merges in order, a list of pairs of tokens. Raises ValueError where n_merges is negative.
     Source: Sennrich, Haddow and Birch, "Neural machine translation of rare words with subword units", 2016.
@@ -116,6 +117,7 @@ def apply_merges(chunk, ranks):
     Returns a tuple of tokens. Raises ValueError where the chunk is no tuple or list.
     """
     check_tokens("chunk", chunk)
+    chunk = tuple(chunk)
     while len(chunk) > 1:
         pair = min(pairwise(chunk), key=lambda pair: ranks.get(pair, math.inf))
         if pair not in ranks:
@@ -154,7 +156,7 @@ class BPETokenizer:
     def encode(self, text):
         """Turn a text into ids.
 
-        text: str, or bytes of any kind.
+        text: str, or bytes, UTF-8 or not.
         Returns whole numbers, shape (T,). Raises ValueError for what is not text.
         """
         ids = []
@@ -175,14 +177,14 @@ class BPETokenizer:
         """Turn ids back into text.
 
         ids: whole numbers, shape (T,), or a single one. Returns a str: bytes that are not UTF-8 become U+FFFD, special
-        tokens their names. Raises ValueError for an id that there is not.
+        tokens their names. Raises ValueError for an id that does not exist.
         """
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids):
         """Turn ids back into the very bytes that they were made of.
 
-        ids: whole numbers, shape (T,), or a single one. Returns bytes. Raises ValueError for an id that there is not.
+        ids: whole numbers, shape (T,), or a single one. Returns bytes. Raises ValueError for an id that does not exist.
         """
         check_decodable("ids", ids, len(self))
         return b"".join(self.tokens[i] for i in np.atleast_1d(ids).astype(int).tolist())
@@ -217,7 +219,7 @@ class BPETokenizer:
 def train_bpe(text, n_vocab, special=()):
     """Learn a tokenizer from a text.
 
-    text: str, or bytes of any kind. n_vocab: how many tokens, at least 256 for the bytes and one for each of special.
+    text: str, or bytes, UTF-8 or not. n_vocab: how many tokens, at least 256 for the bytes and one for each of special.
     special: names of special tokens.
     Returns a BPETokenizer of n_vocab tokens, or of fewer, where no pair occurs twice any more.
     Raises ValueError for what is not text, or where n_vocab is too small.

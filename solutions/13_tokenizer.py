@@ -75,13 +75,13 @@ print(vocabulary.decode(vocabulary.encode("the cat sat on the mat")))
 print(vocabulary.decode(vocabulary.encode("The cats sat on the mat.")))
 
 # %% [markdown]
-# A capital letter, an *s*, a period, and half of the sentence is lost. Larger vocabularies lose less, but always
-# something, and each word costs a row of the embedding table.
+# A capital letter, an *s* and a period are enough to lose half of the sentence. Larger vocabularies lose less, but
+# always something, and each word costs a row of the embedding table.
 #
 # Smaller pieces, then. **Characters**: any text is made of them. But each would need a row, and Unicode has room for
 # over a million. One step further down are **bytes**. UTF-8, in which nearly all text is stored, writes each character
-# as one to four bytes, and there are 256 different ones. With 256 ids nothing is ever unknown. **Predict:** how many
-# bytes does each of these have?
+# as one to four bytes. A byte has only 256 values. With 256 ids nothing is ever unknown. **Predict:** how many bytes
+# does each of these have?
 
 # %%
 print(f"room for {sys.maxunicode + 1:,} characters")
@@ -117,10 +117,11 @@ print(split_chunks("the cat's 12 mats, isn't it?\n\n    Yes!"))
 # %% [markdown]
 # These are GPT-2's rules, in this order:
 #
-# - the endings *'s*, *'t*, *'re*, *'ve*, *'m*, *'ll* and *'d*;
+# - the endings *'s*, *'t*, *'re*, *'ve*, *'m*, *'ll* and *'d*, in small letters and with ' only;
 # - a run of letters of any script, with the space before it, if there is one;
 # - a run of digits, likewise; a run of other signs, likewise;
-# - a run of white space, whose last space is left to the word after it.
+# - a run of white space, whose last sign is cut off where other text follows; if it is a space, it goes with what
+#   follows.
 #
 # Nothing is dropped: the chunks join up to the text. Each chunk begins as a tuple of single bytes. Most chunks come
 # many times, so we keep each once, with a count: a dict. Both functions are given.
@@ -139,9 +140,10 @@ def single_bytes(chunk):
 def count_chunks(text):
     """Cut a text into chunks, and count how often each occurs.
 
-    text: str, or bytes of any kind.
+    text: str, or bytes, UTF-8 or not.
     Returns a dict from a chunk, a tuple of single bytes, to its count. Raises ValueError for what is not text.
     """
+    # Bytes that are not UTF-8 travel in the str as stand-ins, and become bytes again here: "surrogateescape".
     chunks = Counter(split_chunks(check_unicode("text", text)))
     return {single_bytes(chunk.encode("utf-8", "surrogateescape")): n for chunk, n in chunks.items()}
 
@@ -223,7 +225,7 @@ figures.pairs_picture(counts)
 # *aa a*.
 #
 # **Exercise 13.2.** Write `merge(chunk, pair)`. It takes a chunk, a tuple of tokens, and a pair, a tuple of two tokens.
-# It goes through the chunk from left to right, joins the two tokens wherever the pair stands, and goes on *after* them.
+# It goes through the chunk from left to right, joins the two tokens wherever the pair occurs, and goes on *after* them.
 # It returns a new tuple.
 #
 # - `merge((b"b", b"a", b"n", b"a", b"n", b"a"), (b"a", b"n"))` gives `(b"b", b"an", b"an", b"a")`.
@@ -231,7 +233,8 @@ figures.pairs_picture(counts)
 # - It is tokens that must match, not letters: in `(b"ba", b"n")` the pair *a n* does not occur.
 # - The tokens may be any bytes, also ones that are not text. `b"a" + b"n"` is `b"an"`.
 #
-# It took us nine lines. The line before them, which is given, refuses what is no tuple or list.
+# It took us nine lines. The two lines before them are given: they raise an error for anything but a tuple or a list,
+# and make a list a tuple.
 #
 # <details><summary>Hint: how far to go on</summary>
 #
@@ -249,12 +252,13 @@ figures.pairs_picture(counts)
 # %%
 #| export
 def merge(chunk, pair):
-    """Join a pair of tokens wherever it stands in a chunk, from left to right.
+    """Join a pair of tokens wherever it occurs in a chunk, from left to right.
 
     chunk: a tuple of tokens (bytes). pair: a tuple of two tokens.
     Returns a tuple of tokens. Raises ValueError where the chunk is no tuple or list.
     """
     check_tokens("chunk", chunk)
+    chunk = tuple(chunk)
     ### BEGIN SOLUTION
     merged, i = [], 0
     while i < len(chunk):
@@ -288,9 +292,9 @@ check(merge)
 # *t h*. After step 3 no pair occurs twice any more, and we stop: a token for what was seen once would cost a row and
 # save nothing.
 #
-# The list of merges, in their order, is all that is learned. To count everything anew for each merge would be slow. The
-# class `Corpus` is given: it keeps the counts of pairs right, by recounting only chunks in which something changed. It
-# does so with your two functions.
+# The list of merges, in their order, is all that is learned. Most chunks do not change in a step, so they need not be
+# counted anew. The class `Corpus` is given: it keeps the counts of pairs right, by recounting only chunks in which
+# something changed. It does so with your two functions.
 
 # %%
 #| given
@@ -313,16 +317,15 @@ class Corpus:
             self.holders[pair].add(i)
 
     def merge_everywhere(self, pair):
-        """Merge a pair in all chunks. Only those that hold it are counted again: ten times as fast."""
+        """Merge a pair in all chunks. Only those that hold it are counted again: about ten times as fast."""
         before, after = {}, {}
         for i in self.holders.pop(pair, ()):
             old, n = self.chunks[i], self.counts[i]
             new = tuple(merge(old, pair))
             before[old], after[new], self.chunks[i] = n, n, new
             self.note(i, new)
-        self.pairs.subtract(count_pairs(before))
         self.pairs.update(count_pairs(after))
-        self.pairs = +self.pairs                # without those that are gone
+        self.pairs -= Counter(count_pairs(before))      # in place; pairs that are gone are dropped
 
 # %% [markdown]
 # **Exercise 13.3.** Complete `learn_merges(chunks, n_merges)`. It takes the dict of chunks that `count_chunks` gives,
@@ -345,7 +348,7 @@ class Corpus:
 # </details>
 # <details><summary>Hint: nothing changes</summary>
 #
-# A pair that is noted and not merged is the most frequent one for ever.
+# If you note a pair and do not merge it, it stays the most frequent one forever.
 #
 # </details>
 
@@ -354,7 +357,7 @@ class Corpus:
 def learn_merges(chunks, n_merges):
     """Learn which pairs of tokens to join, one after the other: each time the most frequent one.
 
-    Of equally frequent pairs the one that sorts first is taken; a pair that occurs once is none.
+    Of equally frequent pairs the one that sorts first is taken; a pair that occurs only once is not merged.
     chunks: a dict from a chunk, a tuple of tokens, to how often it occurs. n_merges: how many to learn, at most.
     Returns the merges in order, a list of pairs of tokens. Raises ValueError where n_merges is negative.
     Source: Sennrich, Haddow and Birch, "Neural machine translation of rare words with subword units", 2016.
@@ -407,13 +410,12 @@ street and singing, and he was carrying something, and the something was a fish.
 
 merges = learn_merges(count_chunks(STORY), 140)
 print(len(STORY), "characters")
-print(*(left + right for left, right in merges[:30]))
-print(*sorted((left + right for left, right in merges), key=len)[-12:])
+print(*(left + right for left, right in merges[:12]))
 
 # %% [markdown]
-# The first tokens are short, and many begin with the space before a word. The longest of the 140 are whole words. A
-# tokenizer that has learned *ing* seems to know grammar. **Predict:** how will it cut *sing*, *king*, and, with a space
-# before them, *walking*, *nothings* and *catfish*?
+# The first tokens are short, and many begin with the space before a word. A tokenizer that has learned *ing* seems to
+# know grammar. **Predict:** how will it cut *sing*, *king*, and, with a space before them, *walking*, *nothings* and
+# *catfish*? And what are the longest of the 140 tokens?
 
 # %%
 def cut(text, merges):
@@ -429,10 +431,11 @@ def cut(text, merges):
 merges = learn_merges(count_chunks(STORY), 140)
 for word in ("sing", "king", " walking", " nothings", " catfish"):
     print(cut(word, merges))
+print("longest:", *sorted((left + right for left, right in merges), key=len)[-12:])
 
 # %% [markdown]
-# Counts decide, not meaning. Tokens are not morphemes, the smallest parts of words that mean something: some happen to
-# be, where a part is frequent.
+# The longest are whole words. Counts decide, not meaning. Tokens are not morphemes, the smallest parts of words that
+# mean something: some happen to be, where a part is frequent.
 
 # %%
 merges = learn_merges(count_chunks(STORY), 140)
@@ -444,8 +447,8 @@ figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10
 #
 # Training cut the text that it learned from. To **encode** a new text, the merges are applied again, in the order in
 # which they were learned. The function `cut` above does that, and goes through the whole list for every chunk. GPT-2
-# has 50,000 merges. It is faster to ask the pairs that are there. Each has a **rank**: its place in the list of merges,
-# from 0. The pair with the lowest rank was learned first, so it is merged first. By hand, with the ranks
+# has 50,000 merges. It is faster to look only at the pairs in the chunk. Each has a **rank**: its place in the list of
+# merges, from 0. The pair with the lowest rank was learned first, so it is merged first. By hand, with the ranks
 # *h e*: 0, *a t*: 1, *t he*: 2:
 #
 # | tokens | pairs with a rank | merge |
@@ -456,15 +459,18 @@ figures.tokens_picture({f"{n} merges": cut(sentence, merges[:n]) for n in (0, 10
 #
 # In the second line two pairs want the same *t*. The lower rank gets it, although *the* would be longer.
 #
+# The result is that of all merges in their order: the parts of a token are always learned before it, so a merge never
+# brings up a pair with a lower rank than its own.
+#
 # **Exercise 13.4.** Write `apply_merges(chunk, ranks)`. It takes a chunk, a tuple of tokens, and a dict from a pair to
-# its rank. Again and again it merges the pair with the lowest rank, wherever it stands in the chunk, until no pair that
+# its rank. Again and again it merges the pair with the lowest rank, wherever it occurs in the chunk, until no pair that
 # is left has a rank. It returns the tuple of tokens.
 #
 # - `apply_merges((b"b", b"a", b"t", b"h", b"e"), {(b"h", b"e"): 0, (b"a", b"t"): 1, (b"t", b"he"): 2})` gives
 #   `(b"b", b"at", b"he")`.
 # - A chunk may be empty, or of one token; then it comes back as it is.
-# - Go by the ranks, not by the order in which the dict holds them. They need not count from 0. There may be 50,000, so
-#   do not go through all of them.
+# - Go by the ranks, not by the order in which the dict holds them. They need not count from 0, and may be large. There
+#   may be 50,000 of them, so it is much faster not to go through all.
 #
 # It took us six lines.
 #
@@ -489,6 +495,7 @@ def apply_merges(chunk, ranks):
     Returns a tuple of tokens. Raises ValueError where the chunk is no tuple or list.
     """
     check_tokens("chunk", chunk)
+    chunk = tuple(chunk)
     ### BEGIN SOLUTION
     while len(chunk) > 1:
         pair = min(pairwise(chunk), key=lambda pair: ranks.get(pair, math.inf))
@@ -500,6 +507,12 @@ def apply_merges(chunk, ranks):
 
 # %%
 check(apply_merges)
+
+# %%
+merges = learn_merges(count_chunks(STORY), 140)
+ranks = {pair: rank for rank, pair in enumerate(merges)}
+by_rank = [token for chunk in split_chunks(STORY) for token in apply_merges(single_bytes(chunk.encode()), ranks)]
+print("the lowest rank first, or all merges in their order, the same tokens:", by_rank == cut(STORY, merges))
 
 # %% [markdown]
 # ### Break it: the longest token first
@@ -539,7 +552,7 @@ for chunk in count_chunks(STORY + " together, whenever"):
 # - Ids 0 to 255 are the single bytes; each merge has the next id. Then come **special tokens**, such as `<END>` between
 #   two texts. `encode` never gives their ids: a text that *says* `<END>` is spelled with ordinary tokens, so no text
 #   can pretend to end. Whoever wants the mark appends `tokenizer.special["<END>"]`.
-# - `encode` keeps the ids of each chunk that it has met. Long chunks go a faster way to the same result.
+# - `encode` keeps the ids of each chunk that it has met. Long chunks take a faster route to the same result.
 # - `decode_bytes` puts the bytes of the tokens together; `decode` makes text of them, where bytes that are not UTF-8
 #   become U+FFFD, the sign for a broken character. Of special tokens they give the names.
 #
@@ -579,7 +592,7 @@ class BPETokenizer:
     def encode(self, text):
         """Turn a text into ids.
 
-        text: str, or bytes of any kind.
+        text: str, or bytes, UTF-8 or not.
         Returns whole numbers, shape (T,). Raises ValueError for what is not text.
         """
         ids = []
@@ -600,14 +613,14 @@ class BPETokenizer:
         """Turn ids back into text.
 
         ids: whole numbers, shape (T,), or a single one. Returns a str: bytes that are not UTF-8 become U+FFFD, special
-        tokens their names. Raises ValueError for an id that there is not.
+        tokens their names. Raises ValueError for an id that does not exist.
         """
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids):
         """Turn ids back into the very bytes that they were made of.
 
-        ids: whole numbers, shape (T,), or a single one. Returns bytes. Raises ValueError for an id that there is not.
+        ids: whole numbers, shape (T,), or a single one. Returns bytes. Raises ValueError for an id that does not exist.
         """
         check_decodable("ids", ids, len(self))
         return b"".join(self.tokens[i] for i in np.atleast_1d(ids).astype(int).tolist())
@@ -642,7 +655,7 @@ class BPETokenizer:
 def train_bpe(text, n_vocab, special=()):
     """Learn a tokenizer from a text.
 
-    text: str, or bytes of any kind. n_vocab: how many tokens, at least 256 for the bytes and one for each of special.
+    text: str, or bytes, UTF-8 or not. n_vocab: how many tokens, at least 256 for the bytes and one for each of special.
     special: names of special tokens.
     Returns a BPETokenizer of n_vocab tokens, or of fewer, where no pair occurs twice any more.
     Raises ValueError for what is not text, or where n_vocab is too small.
@@ -662,28 +675,30 @@ print(tokenizer.decode([*ids, tokenizer.special["<END>"]]))
 # %% [markdown]
 # The id 32 is the space, the ids 231, 140 and 171 are the three bytes of *猫*: what was never seen is spelled in bytes.
 # The `<END>` of the text became five tokens. The one that was appended has the id 399, and decodes to the same
-# characters. In the ids the two differ, in the text they do not; so a text that is decoded and encoded again has lost
-# its marks.
+# characters. Their ids differ, but their text does not; so a text that is decoded and encoded again has lost its marks.
 #
-# **Predict.** How many tokens has *the* in this tokenizer? And *the* with a space before it?
+# **Predict.** How many tokens does this tokenizer need for *the*? And for *the* with a space before it?
 
 # %%
 @functools.cache
 def story_tokenizer():
     return train_bpe(STORY, 400, special=("<END>",))
 
-for text in ("the", " the", "The", " The", "THE"):
+for text in ("the", " the", "The", " The", "THE", " on", " on "):
     ids = story_tokenizer().encode(text)
     print(f"{text!r:8}", ids, [story_tokenizer().decode_bytes(i) for i in ids])
 
 # %% [markdown]
-# To us it is one word. To the model these are five different lists of ids, with embeddings of their own; that they mean
-# nearly the same is left for it to learn. The story has *the* nearly always after a space, so that is the token. This
-# is why a prompt should not end in a space: the model has learned to expect *the* with its space in one piece.
+# To us the first five are one word. To the model they are five different lists of ids, with embeddings of their own;
+# that they mean nearly the same is left for it to learn. The story has *the* nearly always after a space, so that is
+# the token.
+#
+# This is why a prompt should not end in a space. The last line shows it: the space becomes a token of its own, and the
+# model has learned to expect *the* with its space in one piece.
 #
 # Now your sentence. Move the slider: how many of the story's first 140 merges may be used? Gray boxes are single bytes;
-# bytes that are no character by themselves are written as two digits. Try a word that is not in the story, and one in
-# another language.
+# bytes that are no character by themselves are written as two hexadecimal digits: 231 is E7. Try a word that is not in
+# the story, and one in another language.
 
 # %%
 figures.merges_widget(count_chunks, learn_merges, apply_merges, STORY, "The cat was sitting and thinking of nothing.")
@@ -720,15 +735,15 @@ for text in ("The cat", "猫 🐈"):
 #
 # | | what it does | takes, returns |
 # |---|---|---|
-# | `count_pairs(chunks)` | how often which neighbors occur | chunks with counts, pairs with counts |
-# | `merge(chunk, pair)` | joins a pair wherever it stands | a tuple of tokens, a shorter one |
+# | `count_pairs(chunks)` | how often each pair of neighbors occurs | chunks with counts, pairs with counts |
+# | `merge(chunk, pair)` | joins a pair wherever it occurs | a tuple of tokens, a shorter one |
 # | `learn_merges(chunks, n_merges)` | count, merge, repeat | chunks with counts, the list of merges |
 # | `apply_merges(chunk, ranks)` | the lowest rank first | a tuple of tokens, a shorter one |
 #
 # Given: `split_chunks`, `Corpus`, and around your functions `train_bpe` and `BPETokenizer`, with `encode`, `decode`,
 # `save` and `load`.
 #
-# Now the documentation that comes with Python, as in chapter 02, and a thousand merges. It is learned from the first
+# Now the documentation that comes with Python, as in chapter 02, and a thousand merges. They are learned from the first
 # nine tenths.
 
 # %%
@@ -778,8 +793,8 @@ figures.compression_picture(n_merges, {name: [bytes_per_token(text, n) for n in 
                                                           ("a story in English", STORY), ("in German", GERMAN))})
 
 # %% [markdown]
-# The first merges bring most. Text like that of the training becomes shortest, and another language gains least: a
-# tokenizer is trained, too, and what its text was like decides for whom it is good.
+# The first merges bring most. Text like the training text shrinks most, and another language gains least: a tokenizer
+# is trained, too, and the text that it was trained on decides whom it serves well.
 #
 # ### GPT-2's tokenizer
 #
@@ -807,8 +822,8 @@ if gpt2_tokenizer():
 # %% [markdown]
 # Much of what is odd about language models begins here. A number is cut wherever frequent digits happen to be, so the
 # model does not see ones under ones and tens under tens. It does not see letters either, so to count those of
-# *strawberry* it must know by heart how each token is spelled. Code is expensive: of the indentation each space but the
-# last is a token. And who writes in another language than most of the training text pays for it:
+# *strawberry* it must know by heart how each token is spelled. Code is expensive: each space of an indentation but the
+# last is a token of its own. And whoever writes in a language that was rare in the training text pays for it:
 
 # %%
 same = {"English": "The cat sat on the mat.", "German": "Die Katze saß auf der Matte.",
@@ -823,7 +838,16 @@ for name, text in same.items():
 # %% [markdown]
 # In the next chapters a model writes with tokens of your own. Remember then what a loss per token is worth: a tokenizer
 # with longer tokens has fewer of them, and each is harder to guess. Losses of models with different tokenizers are
-# compared per *byte*.
+# compared per *byte*: the loss per token, times the number of tokens, divided by the number of bytes. With two losses
+# that are made up, for the sentence in English above, in GPT-2's tokens and in single bytes:
+
+# %%
+n_bytes = len(same["English"].encode())
+for name, loss, n_tokens in (("GPT-2's tokens", 3.0, 7), ("bytes", 1.2, n_bytes)):
+    print(f"{name}: {loss} per token * {n_tokens} tokens / {n_bytes} bytes = {loss * n_tokens / n_bytes:.2f} per byte")
+
+# %% [markdown]
+# The loss per token is higher with the longer tokens, and yet that model is the better one here.
 #
 # ### Test yourself
 #
@@ -833,11 +857,12 @@ for name, text in same.items():
 # is merged, the bytes in their order stay the same.
 #
 # </details>
-# <details><summary>A tokenizer has learned to merge "a" with "b", and then "ab" with "c". How does it cut "abc" when
-# the two ranks are exchanged?</summary>
+# <details><summary>You give `apply_merges` the rank 0 for "a" with "b", and 1 for "ab" with "c". How does it cut "abc",
+# and how if you exchange the two ranks?</summary>
 #
-# In the same way, here: *ab c* has the lower rank then, but it is not among the pairs before *a b* has been merged.
-# Ranks decide only between pairs that are there.
+# Into the one token *abc*, both times: *ab c* has the lower rank then, but it is not among the pairs before *a b* has
+# been merged. Ranks decide only between pairs that are there. (No text teaches the exchanged ranks, and `BPETokenizer`
+# refuses them.)
 #
 # </details>
 # <details><summary>You train on a text with ten times as many copies of each sentence. Which merges change?</summary>

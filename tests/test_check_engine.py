@@ -95,6 +95,14 @@ def test_the_worst_entry_is_told(capsys):
     assert "1 of 12 numbers differs, at T 2, S 3: expected" in text
 
 
+def without_np(x, axis=-1):
+    return exp(x)                       # noqa: F821
+
+
+def without_the_cell_above(x, axis=-1):
+    return differentiable(x)            # noqa: F821
+
+
 @pytest.mark.parametrize("f, words", [
     (lambda: 0, "It is called as `softmax(x)`, and yours takes `()`. Keep the parameters that the exercise gives: "
                 "`softmax(x, axis=-1)`."),
@@ -102,7 +110,8 @@ def test_the_worst_entry_is_told(capsys):
     (lambda x, dim=-1: softmax(x, dim), "and yours takes `(x, dim=-1)`"),
     (lambda x, axis=-1: 1 / 0, "`ZeroDivisionError`: division by zero."),
     (lambda x, axis=-1: undefined, "`NameError`: name 'undefined' is not defined."),      # noqa: F821
-    (lambda x, axis=-1: exp(x), "Did you mean `np.exp`?"),      # noqa: F821
+    (without_np, "Did you mean `np.exp`?"),             # a card shows the line of the answer, so they stand elsewhere
+    (without_the_cell_above, "The chapter makes `differentiable` in a cell above: run that one first."),
     (lambda x, axis=-1: exit(3), "SystemExit"),
     (lambda x, axis=-1: x[..., None] + 1 / 0, "In your line `(lambda x, axis=-1: x[..., None] + 1 / 0,"),
 ])

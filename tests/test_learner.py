@@ -298,6 +298,14 @@ def test_an_answer_that_calls_one_that_has_not_passed_is_told_to_look_there_firs
     assert line not in run(course, ONE, "import numpy as np", SOFTMAX, "check(softmax)", leaning, "check(log_softmax)")
 
 
+def test_to_look_first_is_also_told_where_a_class_of_the_notebook_calls_it(course):
+    wrong = "def softmax(x, axis=-1):\n    return np.exp(x)"
+    through = "class Shares:\n    def of(self, x):\n        return softmax(x)"
+    leaning = "def log_softmax(x, axis=-1):\n    return np.log(Shares().of(x))"
+    line = "It calls `softmax`, which has not passed its own check yet: look there first."
+    assert line in run(course, ONE, "import numpy as np", wrong, through, leaning, "check(log_softmax)")
+
+
 @pytest.mark.parametrize("text, words", [
     (b"def softmax(x, axis=-1:\n", "it is not Python"),
     (b"# softmax: exercise 1.1 of ScratchFormer 0.1.0\nimport numpy as np\n\n\ndef soft", "it is not Python"),

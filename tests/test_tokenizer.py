@@ -205,10 +205,12 @@ def test_learning_stops_where_no_pair_occurs_twice():
 def test_the_corpus_keeps_the_counts_right(text):
     chunks = count_chunks(text)
     corpus, plain = Corpus(chunks), dict(chunks)
+    pairs = corpus.pairs                                # taken once, as a reader may
     for pair in learn_merges(chunks, 20):
         corpus.merge_everywhere(pair)
         plain = {merge(chunk, pair): n for chunk, n in plain.items()}
-        assert dict(corpus.pairs) == dict(count_pairs(plain))
+        assert dict(pairs) == dict(count_pairs(plain))
+    assert corpus.pairs is pairs
     assert chunks == count_chunks(text)
     corpus.merge_everywhere((b"no", b"pair"))
     assert dict(corpus.pairs) == dict(count_pairs(plain))
@@ -220,6 +222,11 @@ def test_n_vocab_counts_bytes_merges_and_special_tokens():
     assert learned.special == {"<A>": 298, "<B>": 299}
     assert len(train_bpe(TEXT, 256)) == 256 and len(train_bpe(TEXT, 257, special=["<END>"]).merges) == 0
     assert train_bpe(TEXT.encode(), 300).merges == train_bpe(TEXT, 300).merges
+
+
+def test_a_list_of_tokens_is_cut_like_a_tuple():
+    assert merge([b"b", b"a", b"n"], (b"a", b"n")) == (b"b", b"an") and merge([], (b"a", b"n")) == ()
+    assert apply_merges([b"a", b"n"], {(b"a", b"n"): 0}) == (b"an",) and apply_merges([b"a"], {}) == (b"a",)
 
 
 # ---- encoding -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 import ast
 import inspect
 import re
+import sys
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def card_of(found, f):
     if found.sentence:
         lines += [found.sentence]
     elif found.attempt.changed:
-        lines += ["`x = x + 1` makes a new array; `x += 1` and `x[0] = 1` write into the old one."]
+        lines += [how_to_leave_it(found)]
     lines += other_defaults(found, f)
     shown = Card(found.outcome, f"{name}: not yet", lines)
     if found.difference and np.ndim(found.difference.expected) >= 1:
@@ -107,6 +108,16 @@ def card_of(found, f):
     if inputs:
         shown.folded.append(("This case, to try it yourself", inputs))
     return with_prints(shown, tried)
+
+
+def how_to_leave_it(found):
+    """What to do instead of changing an argument."""
+    names = exercise.parameter_names(found.exercise.reference, found.case)
+    changed = dict(zip(names, [*found.case.args, *found.case.options.values()], strict=True))[found.attempt.changed[0]]
+    if isinstance(changed, (dict, list)) and not any(isinstance(part, (np.ndarray, dict)) for part in (
+            changed.values() if isinstance(changed, dict) else changed)):
+        return "Methods such as `pop` and `append` change what they are called on: call them on a copy."
+    return "`x = x + 1` makes a new array; `x += 1` and `x[0] = 1` write into the old one."
 
 
 def with_prints(shown, tried):
@@ -125,12 +136,15 @@ def crash_lines(found, f):
     where = f" In your line `{error.line}`." if error.line else ""
     message = error.message.strip() or "(no message)"
     stop = "" if message.endswith((".", "!", "?")) else "."
-    return [arity] if arity else [f"`{error.kind}`: {message}{stop}{where}{meant(error)}"]
+    return [arity] if arity else [f"`{error.kind}`: {message}{stop}{where}{meant(found)}"]
 
 
-def meant(error):
+def meant(found):
     """A guess at the name that was meant, where one is missing."""
+    error = found.attempt.error
     missing = re.match(r"name '(\w+)' is not defined", error.message) if error.kind == "NameError" else None
+    if missing and hasattr(sys.modules[found.exercise.reference.__module__], missing[1]):
+        return f" The chapter makes `{missing[1]}` in a cell above: run that one first."
     if missing and hasattr(np, missing[1]):
         return f" Did you mean `np.{missing[1]}`?"
     return ""

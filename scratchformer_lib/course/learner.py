@@ -133,11 +133,23 @@ def save(exercise, f):
 
 def leans_on_unsolved(asked, f):
     """A line for the card where f calls the reader's answer to another exercise that has not passed its check."""
-    used = {*getattr(inspect.unwrap(f), "__code__", leans_on_unsolved.__code__).co_names} - {asked.name}
+    used = names_used(f) - {asked.name}
     unsolved = [name for name in checks.exercises(state["chapter"] or "") if name in used and name in namespace()
                 and getattr(namespace()[name], "__module__", "") == "__main__" and name not in saved_files()]
     return [f"It calls {in_a_row(unsolved)}, which has not passed its own check yet: look there first."
             ] if unsolved else []
+
+
+def names_used(f, found=()):
+    """The names that a function or class uses, and those that the notebook's own functions and classes use for it."""
+    parts = vars(f).values() if inspect.isclass(f) else [inspect.unwrap(f) if callable(f) else f]
+    found = {*found}
+    for name in {name for part in parts if hasattr(part, "__code__") for name in part.__code__.co_names} - found:
+        found.add(name)
+        value = namespace().get(name)
+        if callable(value) and getattr(value, "__module__", "") == "__main__" and name not in saved_files():
+            found |= names_used(value, found)
+    return found
 
 
 def older_than_its_cell(name, f):

@@ -5,11 +5,13 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 from ...tokenizer import Corpus, apply_merges, count_chunks, count_pairs, learn_merges, merge, single_bytes
-from ..exercise import Case, Difference, Exercise, describe
+from ..exercise import Case, Difference, Exercise, TimedOut, describe
 
 RETURN = "Does it end in `return`?"
 ITERATED = ("Going through bytes gives numbers, and so does `+=` of bytes to a list. Put a token into the list as a "
             "whole: `append`.")
+AS_TEXT = ("A token need not be text: a byte of *猫* alone is no character. Leave the tokens as they are, without "
+           "`decode`.")
 A_LIST = ("You return a list. Chunks are the keys of dicts, and a list cannot be one; and no list is equal to a tuple. "
           "Return `tuple(...)`.")
 
@@ -27,7 +29,9 @@ def judge_tuple(expected, output):
                           advice=RETURN if output is None else "")
     if output == expected:
         return None
-    return Difference(f"expected {expected!r}, got {output!r}")
+    other = next((token for token in output if not isinstance(token, bytes)), b"")
+    return Difference(f"expected {expected!r}, got {output!r}",
+                      advice="" if isinstance(other, bytes) else f"Tokens are bytes; yours holds {shown(other)}.")
 
 
 def shown(value):
@@ -76,6 +80,8 @@ def judge_counts(case, output):
 
 COUNT_PAIRS = Exercise(count_pairs, count_pairs_inputs, judge=judge_counts)
 
+ACROSS_CHUNKS = ("The chunks were put one after the other, so the end of one and the beginning of the next became a "
+                 "pair. Each chunk is counted by itself, `n` times.")
 ONLY_FIRST_CHUNK = "Only one chunk was counted. Is `return` inside the loop? It must come after it."
 
 
@@ -149,8 +155,9 @@ wrong_pairs("numbers",
 wrong_pairs("bytes_of_tokens",
             "You joined the tokens and cut them into single bytes again. Pairs are of tokens, and those "
             "may be longer.", lambda chunk: pairwise(single_bytes(b"".join(chunk))))
-wrong_pairs("as_text", "A token need not be text: a byte of *猫* alone is no character. Leave the tokens as they are, "
-            "without `decode`.", lambda chunk: pairwise([token.decode() for token in chunk]))
+wrong_pairs("as_text", AS_TEXT, lambda chunk: pairwise([token.decode() for token in chunk]))
+wrong_pairs("chunks_of_two_left_out", "A chunk of two tokens has a pair, and you leave it out. Short chunks need no "
+            "`if`: one token has no neighbor.", lambda chunk: pairwise(chunk) if len(chunk) > 2 else [])
 
 
 def places_without_overlaps(chunk):
@@ -176,11 +183,32 @@ def plain_dict(chunks):
     return counts
 
 
-@COUNT_PAIRS.mistake("The chunks were put one after the other, so the end of one and the beginning of the next became "
-                     "a pair. Each chunk is counted by itself.")
+@COUNT_PAIRS.mistake("A pair that comes again keeps the largest of its counts. Add them: `+=`.")
+def largest_count(chunks):
+    counts = Counter()
+    for chunk, n in chunks.items():
+        for pair in pairwise(chunk):
+            counts[pair] = max(counts[pair], n)
+    return counts
+
+
+@COUNT_PAIRS.mistake(ACROSS_CHUNKS)
 def across_chunks(chunks):
     everything = [token for chunk, n in chunks.items() for token in chunk * n]
     return Counter(pairwise(everything))
+
+
+@COUNT_PAIRS.mistake(ACROSS_CHUNKS)
+def across_chunks_that_come_once(chunks):
+    return Counter(pairwise(itertools.chain(*chunks)))
+
+
+@COUNT_PAIRS.mistake("The counts are right, but you have emptied the caller's dict. Go through it without taking "
+                     "anything out: `for chunk, n in chunks.items()`.")
+def emptied(chunks):
+    counts = count_pairs(chunks)
+    chunks.clear()
+    return counts
 
 
 @COUNT_PAIRS.mistake("Going through a dict gives its keys alone. `chunks.items()` gives each chunk with its count.")
@@ -301,6 +329,12 @@ def kept(f, case):
 MERGE = Exercise(merge, merge_inputs, kept, lambda case, output: judge_tuple(merge(*case.args), output))
 
 
+BY_THE_FIRST = ("Look at both tokens: you join wherever the first one of the pair stands, whatever comes after it. "
+                "(`index` looks for one token only.)")
+BY_INDEX = ("`index` finds the first place of a token, which may be the last of the chunk, and raises an error where "
+            "there is none. Go through the places of the chunk, and look at both tokens.")
+REPLACED = ("You joined the chunk and looked for the bytes of the pair: where tokens begin and end is lost, and bytes "
+            "match that are no tokens. Work on the tokens of the tuple.")
 INSIDE_OF_TOKENS = ("The pair's bytes were found inside of longer tokens, as `in` and `replace` find them. A token "
                     "matches as a whole: compare each of the two with `==`.")
 
@@ -339,9 +373,10 @@ def wrong_merge(name, sentence, *arguments):
 wrong_merge("second_token_again",
             "After a pair the second token comes again, by itself. Go on by two after a pair. (In a "
             "`for` over all places, `i += 2` has no effect on the next turn.)", stands, together, 1)
-wrong_merge("by_the_first_token", "You join wherever the first token of the pair stands, whatever comes after it. Both "
-            "have to match.", lambda chunk, i, pair: chunk[i] == pair[0] and i + 1 < len(chunk),
+wrong_merge("by_the_first_token", BY_THE_FIRST, lambda chunk, i, pair: chunk[i] == pair[0] and i + 1 < len(chunk),
             lambda chunk, i, pair: chunk[i] + chunk[i + 1])
+wrong_merge("by_the_first_token_of_the_pair", BY_THE_FIRST,
+            lambda chunk, i, pair: chunk[i] == pair[0] and i + 1 < len(chunk), together)
 wrong_merge("by_the_first_token_alone", "You put the joined token wherever the first one of the pair stands. The one "
             "after it has to match, too.", lambda chunk, i, pair: chunk[i] == pair[0], together)
 wrong_merge("in_any_order", "You join *b a* as well when the pair is *a b*. The order counts.",
@@ -364,11 +399,18 @@ wrong_merge("with_a_space",
 wrong_merge("joined_as_text",
             "`\"\".join` joins texts, and tokens are bytes. `left + right` is enough, or `b\"\".join`.",
             stands, lambda chunk, i, pair: "".join(chunk[i:i + 2]))
+wrong_merge("decoded", AS_TEXT, stands, lambda chunk, i, pair: (chunk[i].decode() + chunk[i + 1].decode()).encode())
+wrong_merge("str_of_bytes", "`str` of bytes writes them with `b` and quotes, as Python shows them. Tokens are bytes: "
+            "`left + right`.", stands, lambda chunk, i, pair: str(pair[0]) + str(pair[1]))
 wrong_merge("sum_of_bytes", "`sum` begins with the number 0, to which no bytes can be added. `left + right` is enough.",
             stands, lambda chunk, i, pair: sum(pair))
 wrong_merge("beyond_the_end",
             "At the last token there is no `chunk[i + 1]`. Ask first whether there is one, or compare a slice: "
             "`chunk[i:i + 2]`.", lambda chunk, i, pair: chunk[i] == pair[0] and chunk[i + 1] == pair[1], together)
+wrong_merge("beyond_the_end_of_a_list",
+            "The last token has no next one: ask first whether there is one. (`index` finds the first place of a "
+            "token, and that may be the last of the chunk. Go through the places.)",
+            lambda chunk, i, pair: chunk[i] == pair[0] and list(chunk)[i + 1] == pair[1], together)
 wrong_merge("too_far", "After a pair you skip a token: it was two tokens long, and you go on by three.",
             stands, together, 3)
 wrong_merge("letters_in_a_token", INSIDE_OF_TOKENS,
@@ -447,8 +489,7 @@ def all_in_one(chunk, pair):
     return b"".join(merge(chunk, pair))
 
 
-@MERGE.mistake("You joined the chunk, replaced the bytes of the pair and cut it anew: the tokens that were longer than "
-               "a byte are lost, and matches across them count. Work on the tokens of the tuple.")
+@MERGE.mistake(REPLACED)
 def by_replace(chunk, pair):
     joined, merged, i = b"".join(chunk), [], 0
     while i < len(joined):
@@ -469,6 +510,18 @@ def in_a_list_that_shrinks_under_a_for(chunk, pair):
     return tuple(tokens)
 
 
+@MERGE.mistake(REPLACED)
+def by_replace_with_marks(chunk, pair):
+    token = b"".join(pair)
+    return tuple(b"".join(chunk).replace(token, b"|" + token + b"|").split(b"|"))
+
+
+@MERGE.mistake(REPLACED)
+def by_replace_with_white_space(chunk, pair):
+    token = b"".join(pair)
+    return tuple(b"".join(chunk).replace(token, b" " + token + b" ").split())
+
+
 @MERGE.mistake(INSIDE_OF_TOKENS)
 def by_replace_with_spaces(chunk, pair):
     return tuple(b" ".join(chunk).replace(b" ".join(pair), b"".join(pair)).split(b" ")) if chunk else ()
@@ -480,8 +533,55 @@ def for_each_pair(chunk, pair):
     return tuple(left + right if (left, right) == pair else left for left, right in pairwise(chunk))
 
 
-@MERGE.mistake("`index` finds the first token that is equal to the left one of the pair, and that may be a place where "
-               "the pair does not stand. Look at both tokens.")
+@MERGE.mistake("After a pair the next token is added without a look, be it there or not. What comes when the pair does "
+               "not fit belongs into an `else`.")
+def without_else(chunk, pair):
+    merged, i = [], 0
+    while i < len(chunk):
+        if chunk[i:i + 2] == pair:
+            merged.append(pair[0] + pair[1])
+            i += 2
+        merged.append(chunk[i])
+        i += 1
+    return tuple(merged)
+
+
+@MERGE.mistake("After a pair its two tokens come again, by themselves. What is added when the pair does not fit "
+               "belongs into an `else`, and after a pair you go on by two.")
+def without_else_by_one(chunk, pair):
+    merged = []
+    for i, token in enumerate(chunk):
+        if chunk[i:i + 2] == pair:
+            merged.append(pair[0] + pair[1])
+        merged.append(token)
+    return tuple(merged)
+
+
+@MERGE.mistake("`+=` adds a tuple to a tuple, and a token is bytes. Write `(token,)`, or append to a list.")
+def bytes_added_to_a_tuple(chunk, pair):
+    return () + chunk[0] if chunk else ()
+
+
+@MERGE.mistake("The loop never ends, since `i` stays where it is. Both branches have to move it on: by two after a "
+               "pair, else by one.")
+def merge_without_end(chunk, pair):
+    raise TimedOut
+
+
+@MERGE.mistake(BY_INDEX)
+def by_index_of_a_missing_token(chunk, pair):
+    return by_index(chunk, pair) if chunk.index(pair[0]) >= 0 else chunk
+
+
+@MERGE.mistake(BY_INDEX)
+def by_index_in_a_list(chunk, pair):
+    tokens = list(chunk)
+    while tokens[(i := tokens.index(pair[0])) + 1] == pair[1]:
+        tokens[i:i + 2] = [pair[0] + pair[1]]
+    return tuple(tokens)
+
+
+@MERGE.mistake(BY_THE_FIRST)
 def by_index(chunk, pair):
     while pair in pairwise(chunk):
         i = chunk.index(pair[0])
@@ -566,6 +666,7 @@ def learn_merges_inputs():
         ("no chunks", {}, 4),
         ("bytes that are no characters", count_chunks("猫猫 猪猪 猪 é é ê"), 6),
         ("more text", count_chunks(SHELLS), 20),
+        ("more merges than there can be", count_chunks(SHELLS), 300),
     ]
     return [Case(title, (chunks, n_merges)) for title, chunks, n_merges in cases]
 
@@ -599,10 +700,9 @@ def judge_merges(case, output):
 
 LEARN_MERGES = Exercise(learn_merges, learn_merges_inputs, judge=judge_merges)
 
-NO_MERGE = ("The same pair is found again and again. `corpus.pairs` changes when you call "
-            "`corpus.merge_everywhere(pair)`: call it in every turn of the loop.")
-
-
+NO_MERGE = ("The same pair is found again and again. Call `corpus.merge_everywhere(pair)` in every turn, and look at "
+            "`corpus.pairs` then, not at `chunks`. (If you do: it calls your `merge`. Has that passed its check?)")
+WITH_COUNTS = "Your list holds each pair with its count. The pairs alone are asked for."
 FIRST_COUNT = ("You take the most frequent pairs of the first count. A merge changes what is frequent, and makes new "
                "pairs: let `corpus.merge_everywhere(pair)` do it, and look again.")
 
@@ -673,12 +773,19 @@ wrong_learner("one_too_few", "There is one merge too few: `n_merges` are asked f
 wrong_learner("for_ever",
               "You go on until nothing occurs twice, whatever `n_merges` says. It is the most that there may "
               "be.", extra=1000)
+wrong_learner("last_pair",
+              "You take the pair that sorts last, however often it occurs. `max` compares the pairs themselves, unless "
+              "you give it a `key`.", max)
+wrong_learner("nothing_learned", "Your list is empty. Is the pair appended, and does the loop stop only where nothing "
+              "occurs twice?", result=lambda found: [])
 wrong_learner("vocabulary_for_merges", "You took 256 off. `n_merges` is the number of merges; the 256 bytes are not "
               "among them.", extra=-256)
 wrong_learner("popped", FIRST_COUNT, merged=lambda corpus, pair: corpus.pairs.pop(pair))
 wrong_learner("joined_tokens", "Your list holds the new tokens. What is asked for are the pairs that they are made of.",
               result=lambda found: [left + right for (left, right), _ in found])
-wrong_learner("with_counts", "Your list holds each pair with its count. The pairs alone are asked for.", result=list)
+wrong_learner("with_counts", WITH_COUNTS, result=list)
+wrong_learner("with_counts_before", WITH_COUNTS, result=lambda found: [(n, pair) for pair, n in found])
+wrong_learner("with_counts_and_any_of_equals", WITH_COUNTS, lambda pairs: max(pairs, key=pairs.get), result=list)
 wrong_learner("a_dict_of_counts", "You return a dict. The merges are a list, in the order in which they were made.",
               result=dict)
 wrong_learner("ranks", "You return a dict. The merges are a list, in the order in which they were made.",
@@ -697,6 +804,82 @@ wrong_learner("as_lists", "The pairs in your list are lists. Leave them tuples: 
 def all_at_once(chunks, n_merges):
     pairs = Corpus(chunks).pairs
     return sorted((pair for pair in pairs if pairs[pair] > 1), key=lambda pair: (-pairs[pair], pair))[:n_merges]
+
+
+@LEARN_MERGES.mistake(FIRST_COUNT)
+def first_count_in_a_loop(chunks, n_merges):
+    return [pair for pair, n in Corpus(chunks).pairs.most_common(n_merges) if n > 1]
+
+
+@LEARN_MERGES.mistake("You merge all equally frequent pairs in one turn. Each merge changes the counts of the others: "
+                      "merge one, and look again.")
+def all_of_equals(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    while len(merges) < n_merges:
+        most = max(corpus.pairs.values(), default=0)
+        if most < 2:
+            break
+        for pair in sorted(pair for pair, n in corpus.pairs.items() if n == most):
+            merges.append(pair)
+            corpus.merge_everywhere(pair)
+    return merges[:n_merges]
+
+
+@LEARN_MERGES.mistake("Your list begins anew in each turn of the loop, and only the last turn is left of it. Make it "
+                      "before the loop.")
+def a_new_list_in_each_turn(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    for _ in range(n_merges):
+        merges = []
+        if max(corpus.pairs.values(), default=0) < 2:
+            break
+        merges.append(first_of_most(corpus.pairs))
+        corpus.merge_everywhere(merges[0])
+    return merges
+
+
+@LEARN_MERGES.mistake("The loop never ends: each turn comes again as it was. A turn has to append a pair to the list "
+                      "and to merge it, or else to leave the loop.")
+def learn_merges_without_end(chunks, n_merges):
+    raise TimedOut
+
+
+@LEARN_MERGES.mistake("`corpus.merge_everywhere(pair)` returns nothing; it changes `corpus`. Call it, and assign "
+                      "nothing.")
+def the_corpus_thrown_away(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    while len(merges) < n_merges and max(corpus.pairs.values(), default=0) > 1:
+        merges.append(first_of_most(corpus.pairs))
+        corpus = corpus.merge_everywhere(merges[-1])
+    return merges
+
+
+@LEARN_MERGES.mistake("`corpus.merge_everywhere` takes one argument, the pair, a tuple. Leave the star away.")
+def two_tokens_for_a_pair(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    while len(merges) < n_merges and max(corpus.pairs.values(), default=0) > 1:
+        merges.append(first_of_most(corpus.pairs))
+        corpus.merge_everywhere(*merges[-1])
+    return merges
+
+
+@LEARN_MERGES.mistake("A merge changes `corpus.pairs` while your `for` goes through it. Count the turns instead, and "
+                      "in each look for the most frequent pair.")
+def a_loop_over_the_pairs(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    for pair, n in corpus.pairs.items():
+        if n > 1 and len(merges) < n_merges:
+            merges.append(pair)
+            corpus.merge_everywhere(pair)
+    return merges
+
+
+@LEARN_MERGES.mistake("The merges are right, but you have changed the caller's dict. Leave `chunks` as they are: "
+                      "`corpus` has its own.")
+def changed_chunks(chunks, n_merges):
+    merges = learn_merges(chunks, n_merges)
+    chunks.clear()
+    return merges
 
 
 @LEARN_MERGES.mistake("`max` and `min` of nothing raise an error. There may be no pairs: give `max` a `default`, or "
@@ -754,6 +937,19 @@ def with_a_key(chunks, n_merges):
 
 
 @LEARN_MERGES.alternative
+def with_the_pairs_taken_once(chunks, n_merges):
+    corpus, merges = Corpus(chunks), []
+    pairs = corpus.pairs
+    for _ in range(n_merges):
+        most = max(pairs.values(), default=0)
+        if most < 2:
+            break
+        merges.append(min(pair for pair in pairs if pairs[pair] == most))
+        corpus.merge_everywhere(merges[-1])
+    return merges
+
+
+@LEARN_MERGES.alternative
 def with_sorted(chunks, n_merges):
     corpus, merges = Corpus(chunks), []
     while len(merges) < n_merges and any(n > 1 for n in corpus.pairs.values()):
@@ -799,11 +995,14 @@ def apply_merges_inputs():
         ("the same ranks, another word", spelled("the"), BATHE),
         ("a dict in another order", spelled("abcde"),
          {(b"d", b"e"): 9, (b"a", b"b"): 5, (b"b", b"c"): 3, (b"c", b"d"): 7}),
+        ("a dict that begins with a later merge", spelled("abcde"),
+         {(b"a", b"bc"): 5, (b"b", b"c"): 3, (b"d", b"e"): 4}),
         ("a pair that is rarer here, and was learned first", spelled("ababc"), {(b"b", b"c"): 0, (b"a", b"b"): 1}),
         ("longer tokens", (b"ab", b"c", b"def"), {(b"ab", b"c"): 3, (b"c", b"def"): 9}),
         ("a pair that stands twice", spelled("banana"), {(b"a", b"n"): 0, (b"an", b"an"): 1, (b"n", b"a"): 2}),
         ("where two overlap", spelled("aaaaa"), {(b"a", b"a"): 0, (b"aa", b"a"): 1, (b"aa", b"aa"): 2}),
-        ("a lower rank that comes up later", spelled("abcde"), {(b"a", b"bc"): 3, (b"b", b"c"): 5, (b"d", b"e"): 4}),
+        ("the lowest rank of all is not there", spelled("cat"), BATHE),
+        ("ranks above a million", spelled("bathe"), {pair: 3_000_000 + rank for pair, rank in BATHE.items()}),
         ("no pair that has a rank", spelled("dog"), BATHE),
         ("no ranks", spelled("cat"), {}),
         ("one token", (b"a",), BATHE),
@@ -817,6 +1016,9 @@ def apply_merges_inputs():
 
 APPLY_MERGES = Exercise(apply_merges, apply_merges_inputs, kept,
                         lambda case, output: judge_tuple(apply_merges(*case.args), output))
+
+NOT_HIGH_ENOUGH = ("You stop too early: the number that you give to a pair without a rank is not higher than all "
+                   "ranks. `math.inf` is.")
 
 
 def applier(choose, turns=math.inf, joined=merge):
@@ -872,12 +1074,48 @@ wrong_applier("one_occurrence_only",
               joined=lambda chunk, pair: first_only(chunk, pair))
 
 
-@APPLY_MERGES.mistake("You go through the ranks once, in their order. With 50,000 of them that takes long for each "
-                      "chunk; and a pair that comes up after its turn is missed. Look at the pairs that are there.")
-def all_ranks_in_order(chunk, ranks):
-    for pair in sorted(ranks, key=ranks.get):
+@APPLY_MERGES.mistake("Nothing was merged. `merge` returns a new tuple: keep it. The keys of `ranks` are tuples of two "
+                      "tokens.")
+def nothing_merged(chunk, ranks):
+    return chunk
+
+
+@APPLY_MERGES.mistake("Nothing was merged, so the loop never ends. `merge` returns a new tuple: keep it. And leave the "
+                      "loop when no pair has a rank.")
+def apply_merges_without_end(chunk, ranks):
+    raise TimedOut
+
+
+@APPLY_MERGES.mistake("You look for the lowest rank of all merges. Look among the pairs of the chunk.")
+def lowest_of_all(chunk, ranks):
+    while (pair := min(ranks, key=ranks.get, default=None)) in pairwise(chunk):
         chunk = merge(chunk, pair)
     return chunk
+
+
+@APPLY_MERGES.mistake("`ranks` need not count from 0, and may have gaps: not every number has a pair. Look at the "
+                      "pairs of the chunk, and take the one with the lowest rank.")
+def from_0_in_a_dict_of_pairs(chunk, ranks):
+    pairs = {rank: pair for pair, rank in ranks.items()}
+    for rank in range(len(ranks)):
+        chunk = merge(chunk, pairs[rank])
+    return chunk
+
+
+@APPLY_MERGES.mistake("The tokens are right, but you have taken ranks out of the caller's dict, who needs them for the "
+                      "next chunk. Leave `ranks` as it is.")
+def ranks_taken_out(chunk, ranks):
+    for pair in sorted(ranks, key=ranks.get):
+        if pair in pairwise(chunk):
+            chunk = merge(chunk, pair)
+            ranks.pop(pair)
+    return chunk
+
+
+@APPLY_MERGES.mistake("These are ids or ranks. What is asked for is the tuple of tokens; a single byte has no rank.")
+def ranks_of_tokens(chunk, ranks):
+    by_token = {left + right: rank for (left, right), rank in ranks.items()}
+    return tuple(by_token.get(token) for token in apply_merges(chunk, ranks))
 
 
 @APPLY_MERGES.mistake("You go through the dict once, in the order in which it holds the pairs. The numbers are the "
@@ -932,8 +1170,17 @@ def missing_is_zero(chunk, ranks):
     return chunk
 
 
-@APPLY_MERGES.mistake("You stop too early: the number of ranks is no limit for a rank. A pair without one needs "
-                      "`math.inf`.")
+@APPLY_MERGES.mistake(NOT_HIGH_ENOUGH)
+def missing_is_the_number_of_gpt2s_ranks(chunk, ranks):
+    while len(chunk) > 1:
+        pair = min(pairwise(chunk), key=lambda pair: ranks.get(pair, 50_000))
+        if pair not in ranks:
+            break
+        chunk = merge(chunk, pair)
+    return chunk
+
+
+@APPLY_MERGES.mistake(NOT_HIGH_ENOUGH)
 def missing_is_the_number_of_ranks(chunk, ranks):
     while len(chunk) > 1:
         pair = min(pairwise(chunk), key=lambda pair: ranks.get(pair, len(ranks)))
@@ -1029,6 +1276,13 @@ def the_ranks(chunk, ranks):
 def with_the_ranked_ones(chunk, ranks):
     while ranked := [(ranks[pair], pair) for pair in zip(chunk, chunk[1:], strict=False) if pair in ranks]:
         chunk = merge(chunk, min(ranked)[1])
+    return chunk
+
+
+@APPLY_MERGES.alternative
+def all_ranks_in_order(chunk, ranks):
+    for pair in sorted(ranks, key=ranks.get):
+        chunk = merge(chunk, pair)
     return chunk
 
 
