@@ -20,30 +20,26 @@ from . import (
     place,
     plain,
     running_mean,
-    shade,
     show,
     sketch,
     styled,
     tint,
 )
 
-LETTER = 0.0669  # inches of a letter of fixed width, at font size 8
-
 
 @styled()
 def ladder_picture(rungs, to_first=False):
-    """Draw the validation loss of several models as bars, and under each bar what the model writes.
+    """Draw the validation loss of several models as bars.
 
-    rungs: a dict from a name to (loss, text). to_first: compare each loss with the first one, else with the one before.
+    rungs: a dict from a name to a loss. to_first: compare each loss with the first one, else with the one before.
     """
-    names, losses = list(rungs), np.array([loss for loss, _ in rungs.values()], dtype=float)
+    names, losses = list(rungs), np.array(list(rungs.values()), dtype=float)
     most = np.max(losses, where=np.isfinite(losses), initial=1e-9)
-    fig, axes = sketch(7, 0.5 + 0.6 * len(rungs))
-    axes.text(1.95, 0.22, "validation loss, in nats per character; under it a sample", color=MUTED,
-              va="center_baseline")
+    fig, axes = sketch(7, 0.4 + 0.36 * len(rungs))
+    axes.text(1.95, 0.2, "validation loss, in nats per character", color=MUTED, va="center_baseline")
     said = []
-    for i, (name, (_, text)) in enumerate(rungs.items()):
-        y, known = 0.55 + 0.6 * i, bool(np.isfinite(losses[i]))
+    for i, name in enumerate(names):
+        y, known = 0.5 + 0.36 * i, bool(np.isfinite(losses[i]))
         width = 3.6 * max(losses[i], 0) / most if known else 0
         axes.text(1.8, y, *plain([name]), ha="right", va="center_baseline", weight="bold")
         axes.barh(y, width, 0.2, 1.95, color=ACCENT if known else FAINT)
@@ -52,9 +48,7 @@ def ladder_picture(rungs, to_first=False):
         if i and known and np.isfinite(other):
             number += f"   ({round(losses[i] - other, 2) or 0:+.2f})".replace("-", "\N{MINUS SIGN}")
         axes.text(2.05 + width, y, number, va="center_baseline")
-        axes.text(1.95, y + 0.25, *plain([one_line(text, 72)]), family="monospace", fontsize=8, color=shade(MUTED),
-                  va="center_baseline")
-        said.append(f"{name}: {number}, writes '{one_line(text, 30)}'")
+        said.append(f"{name}: {number}")
     against = f"'{names[0]}'" if to_first else "the bar above"
     show(fig, f"Bars of validation losses; in brackets the difference to {against}. {'; '.join(said)}.")
 
