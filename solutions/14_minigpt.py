@@ -65,6 +65,7 @@ from scratchformer_lib.gpt import (
     generate,
     init_transformer_lm,
     next_token_pair,
+    sample,
     transformer_lm,
 )
 from scratchformer_lib.multi_head import linear, multi_head_attention
@@ -415,14 +416,14 @@ def ablated_lm(params, config, ids, pieces, alone=False):
 
 @functools.cache
 def trained_with(pieces, alone=False, seed=0, rate=0.008):
-    """Train with these pieces, a tuple of names. Returns the validation loss."""
+    """Train with these pieces, a tuple of names. Returns the parameters and the validation loss."""
     def loss(params, inputs, labels, rng=None):
         return cross_entropy(ablated_lm(params, small, inputs, pieces, alone), labels)
 
     rng = np.random.default_rng(seed)
     run = fit(loss, init_transformer_lm(rng, small), lambda rng: get_batch(training_ids, 12, 32, rng), 300, rng,
               rate=lambda step: warmup_cosine(step, rate, 30, 300, rate / 10))
-    return estimate_loss(loss, run.params, validation_ids, 12, 32)
+    return run.params, estimate_loss(loss, run.params, validation_ids, 12, 32)
 
 # %% [markdown]
 # For comparison, the bigram model of chapter 02, which only counts. (To each count a little is added, so that a pair
@@ -448,10 +449,29 @@ for name, ids in (("all that is held out", validation_ids), ("what was counted",
 
 # %%
 rungs = {f"+ {piece.replace('_', '-')}": PIECES[:i + 1] for i, piece in enumerate(PIECES)}
-ladder = {"bigram": trained_with(()), "to itself only": trained_with(("attention",), alone=True)}
-figures.ladder_picture(ladder | {name: trained_with(pieces) for name, pieces in rungs.items()})
+ladder = {"bigram": trained_with(())[1], "to itself only": trained_with(("attention",), alone=True)[1]}
+figures.ladder_picture(ladder | {name: trained_with(pieces)[1] for name, pieces in rungs.items()})
 
 # %% [markdown]
+# And what do they write? Each goes on from *The*, at temperature 0.7:
+
+# %%
+def written_with(pieces, n=60):
+    """n characters by the model with these pieces, which sees the last 32."""
+    params, rng = trained_with(pieces)[0], np.random.default_rng(1)
+    ids = characters.encode("The " if {*"The "} <= {*text} else text[:4])
+    for _ in range(n):
+        logits = ablated_lm(params, small, ids[None, -32:], pieces)[:, -1]
+        ids = np.append(ids, sample(logits, rng, temperature=0.7))
+    return characters.decode(ids)
+
+for name, pieces in ({"bigram": ()} | rungs).items():
+    print(f"{name:14} {written_with(pieces)!r}")
+
+# %% [markdown]
+# After so short a training none writes words worth the name, and by such samples nobody could tell neighboring rungs
+# apart. A loss can.
+#
 # (The lowest rung does worse than the counted bigrams, and more steps do not change that: one table is both question
 # and answer, so apart from the position it must score *th* and *ht* alike. But for a factor its scores are
 # `table @ table.T`, and that is a symmetric matrix.)
@@ -473,7 +493,7 @@ figures.ladder_picture(ladder | {name: trained_with(pieces) for name, pieces in 
 # %%
 without = {"all pieces": PIECES} | {f"without {piece.replace('_', '-')}": tuple(p for p in PIECES if p != piece)
                                     for piece in PIECES}
-figures.ladder_picture({name: trained_with(pieces) for name, pieces in without.items()}, to_first=True)
+figures.ladder_picture({name: trained_with(pieces)[1] for name, pieces in without.items()}, to_first=True)
 
 # %% [markdown]
 # From both sides the residuals come first. But the feed-forward, which did harm on the ladder, seems worth having in
@@ -486,7 +506,7 @@ figures.ladder_picture({name: trained_with(pieces) for name, pieces in without.i
 # more, with other first numbers and other windows:
 
 # %%
-print(f"+ heads: {trained_with(PIECES[:2]):.2f}; with another seed {trained_with(PIECES[:2], seed=1):.2f}")
+print(f"+ heads: {trained_with(PIECES[:2])[1]:.2f}; with another seed {trained_with(PIECES[:2], seed=1)[1]:.2f}")
 
 # %% [markdown]
 # So 0.07 may be chance alone, and what heads and feed-forward bring above, 0.08 and 0.07, is hardly more: ask other
