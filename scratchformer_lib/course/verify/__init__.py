@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from .. import checks
 from ..author import digest
-from ..exercise import CRASHED, NOT_ATTEMPTED, PASSED, Failure, verdict
+from ..exercise import CRASHED, NOT_ATTEMPTED, PASSED, Failure, quiet, verdict
 from . import extract, plain, running, submissions
 from .bench import OUT_OF_REACH, Bench
 
@@ -281,7 +281,8 @@ def seen(asked, done):
     for case, attempt in zip(asked.inputs(), done, strict=False):
         if not attempt.error:
             try:
-                attempt.value = asked.seen(case, attempt.value)
+                with quiet():
+                    attempt.value = asked.seen(case, attempt.value)
             except Exception as error:
                 attempt.error = Failure(type(error).__name__, str(error))
     return done
