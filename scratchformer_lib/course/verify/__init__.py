@@ -37,10 +37,10 @@ def verify(root, paths, results, jobs=2, limits=running.Limits()):
 
     results: a file to which each record is added as soon as it is there, and from which those are taken that are known.
     """
-    bench, tampered = Bench(root), fingerprint(root)
+    bench, course = Bench(root), fingerprint(root)
     found = submissions.find(paths, bench.names(), LARGEST)
     known = read_records(results)
-    keys = [key(submission, tampered, limits) for submission in found]
+    keys = [key(submission, course, limits) for submission in found]
     records = [known.get(k) and {**known[k], **whose(s)} for k, s in zip(keys, found, strict=True)]
     todo = [i for i, record in enumerate(records) if record is None]
     with tempfile.TemporaryDirectory(prefix="scratchformer_desk_", ignore_cleanup_errors=True) as base, \
@@ -53,11 +53,20 @@ def verify(root, paths, results, jobs=2, limits=running.Limits()):
             file.write(json.dumps(records[i]) + "\n")
             file.flush()
             bar.update()
-    if fingerprint(root) != tampered:
-        raise RuntimeError("the course's own files have changed during the run. Do not trust its results: restore the "
-                           f"files (`git -C {root} status` names them), delete {results}, and judge strangers' files "
-                           "in a container (INSTRUCTORS.md)")
+    if fingerprint(root) != course:
+        raise Tampered("THE COURSE'S OWN FILES HAVE CHANGED during the run. Do not trust its results: restore the files "
+                       f"(`git -C {root} status` names them), delete {results}, and judge strangers' files in a "
+                       "container (INSTRUCTORS.md).")
     return records
+
+
+class Tampered(Exception):
+    """The course is not what it was when the run began."""
+
+
+def titles(root):
+    """{number of a chapter: its title}"""
+    return {number: chapter.title for number, chapter in Bench(root).chapters.items()}
 
 
 def whose(submission):
