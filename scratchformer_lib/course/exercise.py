@@ -146,7 +146,7 @@ class Kept(io.StringIO):
 def failure(error, f):
     try:
         message = "" if isinstance(error, TimedOut) else str(error)
-    except Exception:                   # an exception of the answer's own, with a broken __str__
+    except BaseException:               # an exception of the answer's own, with a broken __str__
         message = ""
     parts = vars(f).values() if inspect.isclass(f) else [inspect.unwrap(f) if callable(f) else f]
     files = {part.__code__.co_filename for part in parts if hasattr(part, "__code__")}

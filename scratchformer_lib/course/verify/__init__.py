@@ -8,6 +8,7 @@ import copy
 import json
 import multiprocessing
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ OUTCOMES = [PASSED, "wrong", CRASHED, NOT_ATTEMPTED, TIMED_OUT]
 LARGEST = 200 * 10**6                   # bytes of a file that is read at all
 ROOM = 2 * 10**9                        # bytes of memory for reading and judging one
 REACHES = "It reaches for the course's own answers, which are out of reach here."
-SELDOM = 600                            # seconds after which a submission is given up that should have ended long ago
+SELDOM = 60                             # as many times the seconds for an exercise, a submission takes at most
 
 
 def verify(root, paths, results, jobs=2, limits=running.Limits()):
@@ -37,18 +38,20 @@ def verify(root, paths, results, jobs=2, limits=running.Limits()):
 
     results: a file to which each record is added as soon as it is there, and from which those are taken that are known.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))             # so that what was begun is ended
     bench, course = Bench(root), fingerprint(root)
     found = submissions.find(paths, bench.names(), LARGEST)
     known = read_records(results)
     keys = [key(submission, course, limits) for submission in found]
     records = [known.get(k) and {**known[k], **whose(s)} for k, s in zip(keys, found, strict=True)]
     todo = [i for i, record in enumerate(records) if record is None]
+    patience = SELDOM * (limits.seconds + 5)
     with tempfile.TemporaryDirectory(prefix="scratchformer_desk_", ignore_cleanup_errors=True) as base, \
             open(results, "a", encoding="utf-8") as file, tqdm(total=len(found), initial=len(found) - len(todo),
                                                                unit=" notebooks", disable=None) as bar:
         closed = closed_folders(root, paths, base)
         tasks = [(bench, found[i], Path(base), i, limits, closed) for i in todo]
-        for i, record in zip_as_they_come(todo, tasks, max(1, jobs)):
+        for i, record in zip_as_they_come(todo, tasks, max(1, jobs), patience):
             records[i] = {"key": keys[i], **whose(found[i]), **record}
             file.write(json.dumps(records[i]) + "\n")
             file.flush()
@@ -112,7 +115,7 @@ def closed_folders(root, paths, base):
 
 # ---- many at once -------------------------------------------------------------------------------------------------
 
-def zip_as_they_come(names, tasks, jobs):
+def zip_as_they_come(names, tasks, jobs, patience):
     """Pairs of a name and the record of its task, each task in a process of its own, so many at a time."""
     waiting, busy = list(zip(names, tasks, strict=True))[::-1], {}
     try:
@@ -125,7 +128,7 @@ def zip_as_they_come(names, tasks, jobs):
                 theirs.close()
                 busy[ours] = name, process, time.monotonic()
             ready = wait(list(busy), timeout=1)
-            late = [c for c, (_, _, began) in busy.items() if time.monotonic() - began > SELDOM and c not in ready]
+            late = [c for c, (_, _, began) in busy.items() if time.monotonic() - began > patience and c not in ready]
             for connection in [*ready, *late]:
                 name, process, _ = busy.pop(connection)
                 yield name, record_from(connection, process, connection in late)
@@ -201,7 +204,8 @@ def nothing(number, problem, judged=True):
 def collected(bench, number, todo, base, scratch, limits, closed):
     """What the answers `todo` give, {name: data}, and {name: why} of those that ended their process.
 
-    The others run again without those.
+    The others run again without those. Where it ended in an answer that was not the first, that one gets a process of its
+    own first: one before it may have broken this one.
     """
     course, home = base / number, scratch / "home"
     if not course.exists():
@@ -229,9 +233,10 @@ def collected(bench, number, todo, base, scratch, limits, closed):
             data = read_result(home / "results" / f"{name}.json", limits)
             if data is not None:
                 given[name] = data
-        ended |= culprit
         if not culprit:
             break
+        if order[0] in culprit:
+            ended |= culprit
         left = {name: text for name, text in left.items() if name not in given and name not in ended}
     return given, ended
 

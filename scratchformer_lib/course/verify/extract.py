@@ -4,7 +4,7 @@ import re
 import warnings
 from dataclasses import dataclass
 
-from ..carry import BUILTINS, DEFINITION, bound_names, free_names, source_of
+from ..carry import BUILTINS, DEFINITION, bound_names, free_names, is_definition, source_of
 from ..exercise import Failure
 
 RUNS_ITS_CELL = re.compile(r"\s*%%(time|timeit|capture|prun)\b[^\n]*\n")
@@ -87,11 +87,12 @@ class Book:
         return next((s for s in reversed(known) if not is_import(s.node)), known[-1] if known else None)
 
     def meaning(self, name, cell):
-        """The statement that gives a name its meaning for a definition in a cell: the last one up to there; or the first
-        one below; or the chapter's own."""
+        """The statement that gives a name its meaning for a definition in a cell: the last one up to there, or the first
+        one below; functions, classes and imports before variables of the same name; or the chapter's own."""
         if name in self.stubs and self.attempt(name):
             return self.attempt(name)
         known = [s for s in self.theirs if name in s.names]
+        known = [s for s in known if is_definition(s.node) or is_import(s.node)] or known
         above = [s for s in known if s.cell <= cell]
         return above[-1] if above else known[0] if known else next((s for s in reversed(self.ours) if name in s.names),
                                                                    None)

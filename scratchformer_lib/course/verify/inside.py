@@ -77,7 +77,10 @@ def collect(name):
     if error is not None:
         done = [Attempt(error=failure(error, None))]
     else:
-        done = attempts(asked, get_ipython().user_ns[name], seconds=state["seconds"])
+        try:
+            done = attempts(asked, get_ipython().user_ns[name], seconds=state["seconds"])
+        except BaseException as stop:   # KeyboardInterrupt, which is the reader's elsewhere
+            done = [Attempt(error=failure(stop, None))]
     if state["refused"]:                # also where the answer went on as if nothing had been
         done = [Attempt(error=Failure("Refused", state["refused"][0]))]
         state["refused"].clear()

@@ -31,7 +31,7 @@ def packed_attempt(attempt):
         value = pack(attempt.value, [MOST_ITEMS])
     except TooLarge as large:
         error = error or Failure("TooLarge", str(large))
-    except Exception as strange:        # a class of their own, with methods that raise
+    except BaseException as strange:    # a class of their own, with methods that raise
         error = error or Failure(type(strange).__name__, "what it returned cannot be read")
     return {"value": value, "error": error and [str(part)[:LONGEST] for part in (error.kind, error.message, error.line)],
             "printed": attempt.printed, "changed": [str(name) for name in attempt.changed]}

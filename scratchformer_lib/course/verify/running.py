@@ -79,7 +79,7 @@ def environment(scratch):
 
 
 def run(notebook, scratch, names, limits):
-    """Run a notebook that collects into scratch/results. Returns {name of the one that ended it: why}, or {}.
+    """Run a notebook that collects into scratch/home/results. Returns {name of the one that ended it: why}, or {}.
 
     names: of the exercises, in the order in which the notebook collects them.
     """
@@ -94,7 +94,7 @@ def run(notebook, scratch, names, limits):
         why = watch(process, scratch, names, limits)
     finally:
         end_all(process.pid)
-    left = [name for name in names if not (scratch / "results" / f"{name}.json").exists()]
+    left = [name for name in names if not (scratch / "home/results" / f"{name}.json").exists()]
     return {left[0]: why} if left and why else {}
 
 
@@ -115,7 +115,7 @@ def limit(limits, n_exercises):
 
 def watch(process, scratch, names, limits):
     """Wait until everything is collected. Returns "" or, as soon as something is beyond a limit, what it is."""
-    results, kernel, done, began, looked = scratch / "results", None, -1, time.monotonic(), 0.0
+    results, kernel, done, began, looked = scratch / "home/results", None, -1, time.monotonic(), 0.0
     while True:
         now, count = time.monotonic(), sum((results / f"{name}.json").exists() for name in names)
         if count > done:

@@ -82,7 +82,7 @@ def in_file(path, inner, folders, label, chapters, limit):
     """The submissions in one file, which may be a zip file; in a zip file again, but no deeper."""
     name = PurePosixPath(inner[-1]).name if inner else path.name
     if not name.lower().endswith(".zip"):
-        return [Submission(learner(folders, name, chapters), label, path, inner)] if path.is_file() or inner else []
+        return [] if path.is_dir() and not inner else [Submission(learner(folders, name, chapters), label, path, inner)]
     folders = [*folders, PurePosixPath(name).stem]
     try:
         data = io.BytesIO(Submission("", label, path, inner).read(limit)) if inner else path
