@@ -225,23 +225,48 @@ def numpy_patched_at_the_top(made):
 
 # ---- every mistake that is written out ----------------------------------------------------------------------------
 
+NAMED = """def named(name):
+    def give(f):
+        f.__name__ = f.__qualname__ = name
+        return f
+    return give"""
+
+
+class WithoutReference(ast.NodeTransformer):
+    """The course's own answers, which mistakes are made of, under names of their own."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def visit_Name(self, node):
+        return ast.copy_location(ast.Name(f"right_{node.id}", node.ctx), node) if node.id in self.names else node
+
+
 def mistakes(number):
     """Notebooks that together make every mistake that is a definition of its own in the module of checks."""
-    source = inspect.getsource(inspect.getmodule(next(iter(checks.exercises(number).values())).inputs))
-    source = source.replace("from ...", "from scratchformer_lib.").replace("from ..answers", "from .answers")
-    found = {name: [] for name in checks.exercises(number)}
-    cell = [("", source)]
-    all_statements = extract.statements(cell)[0]
-    by_function = {}
-    for statement in all_statements:
-        by_function.setdefault(getattr(statement.node, "name", None), []).append(statement)
+    module = inspect.getmodule(next(iter(checks.exercises(number).values())).inputs)
+    text = inspect.getsource(module).replace("from ...", "from scratchformer_lib.")
+    own = {name: solutions(number)[name] for name in checks.exercises(number)}
+    rename = WithoutReference(own)
+    rights = [NAMED]
+    for name, source in own.items():
+        tree = rename.visit(ast.parse(source))
+        definition = next(node for node in tree.body if getattr(node, "name", "") == name)
+        definition.name = f"right_{name}"
+        definition.decorator_list.insert(0, ast.parse(f"named({name!r})").body[0].value)
+        rights.append(ast.unparse(tree))
+    helpers = ast.unparse(rename.visit(ast.parse(text)))
+    everything = [s for s in extract.statements([("", helpers)])[0] if not (s.names & set(own))]
+    everything += extract.statements([("", "\n\n".join(rights))])[0]
+    found = {name: [] for name in own}
     for name, asked in checks.exercises(number).items():
         for f, sentence in asked.mistakes:
-            for statement in by_function.get(f.__name__, []):
+            for statement in everything:
                 registers = [d for d in getattr(statement.node, "decorator_list", []) if isinstance(d, ast.Call)
                              and ast.unparse(d.func).endswith(".mistake")]
-                if registers and sentence == value_of(registers[0].args[0], f):
-                    found[name].append((answer_text(statement, all_statements, name), sentence))
+                if registers and statement.node.name == f.__name__ and \
+                        sentence == eval(ast.unparse(registers[0].args[0]), vars(module)):
+                    found[name].append((answer_text(statement, everything, name), sentence))
                     break
     for i in range(max(map(len, found.values()))):
         answers = {name: texts[i][0] for name, texts in found.items() if len(texts) > i}
@@ -251,17 +276,12 @@ def mistakes(number):
         yield Expected(f"mistakes_{number}_{i}x/{BENCH.names()[number]}.ipynb", data(made), {}, sentences)
 
 
-def value_of(node, f):
-    return eval(compile(ast.Expression(node), "", "eval"), inspect.getmodule(f).__dict__)
-
-
 def answer_text(statement, everything, name):
     """A mistake as a learner writes it: with its helpers, without its decorators, under the exercise's name."""
     node = ast.parse(statement.text).body[0]
     node.decorator_list = [d for d in node.decorator_list if ".mistake" not in ast.unparse(d)]
     wrong = extract.Statement(node, ast.unparse(node), 0, statement.names)
-    book = extract.Book([s for s in everything if s is not statement] + [wrong], [], {})
-    text = book.with_needs(wrong)
+    text = extract.Book([s for s in everything if s is not statement] + [wrong], [], {}).with_needs(wrong)
     return text + (f"\n\n{name} = {node.name}\n" if node.name != name else "")
 
 
