@@ -142,9 +142,10 @@ def ids_new(made):
 
 
 def version_3(made):
-    return json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"metadata": {}, "cells": [
-        {"cell_type": "code", "language": "python", "input": cell.source.splitlines(True), "outputs": [], "metadata": {},
-         "collapsed": False, "prompt_number": 1} for cell in code(made)]}]}).encode()
+    cells = [{"cell_type": "code", "language": "python", "input": cell.source.splitlines(True), "outputs": [],
+              "metadata": {}, "collapsed": False, "prompt_number": 1} for cell in code(made)]
+    return json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""},
+                       "worksheets": [{"metadata": {}, "cells": cells}]}).encode()
 
 
 def checks_gone(made):
@@ -174,8 +175,8 @@ def timed(made):
 
 
 def decorated(made):
-    return data(with_softmax(made, "def traced(f):\n    @functools.wraps(f)\n    def g(*args, **options):\n        return "
-                                   "f(*args, **options)\n    return g\n\nimport functools\n@traced\n"
+    return data(with_softmax(made, "def traced(f):\n    @functools.wraps(f)\n    def g(*args, **options):\n"
+                                   "        return f(*args, **options)\n    return g\n\nimport functools\n@traced\n"
                              + solutions("01")["softmax"] + "\n\nsoftmax = traced(softmax)"))
 
 
@@ -311,8 +312,10 @@ def hostile(marker):
         one("not_attempted_by_itself", "raise NotImplementedError('Exercise 1.1')", "not attempted"),
         one("imports_the_library", "return theirs(x, axis)", "crashed", reaches,
             above="from scratchformer_lib.softmax import softmax as theirs"),
-        one("imports_it_inside", "import scratchformer_lib.softmax as m\nreturn m.softmax(x, axis)", "crashed", reaches),
-        one("second_package", "import scratchformer_reference.softmax as m\nreturn m.softmax(x, axis)", "crashed", reaches),
+        one("imports_it_inside", "import scratchformer_lib.softmax as m\nreturn m.softmax(x, axis)", "crashed",
+            reaches),
+        one("second_package", "import scratchformer_reference.softmax as m\nreturn m.softmax(x, axis)", "crashed",
+            reaches),
         one("asks_the_course", "from scratchformer_lib.course import reference\n"
             "return reference('checks').all_exercises()['softmax'].reference(x, axis)", "crashed", reaches),
         one("shows_the_solution", "from scratchformer_lib.course import solution\nreturn solution(softmax)", "crashed",
@@ -344,13 +347,15 @@ def hostile(marker):
         one("kills_by_machine_code", "ctypes.CDLL(None).kill(os.getpid(), 9)"),
         one("segfault", "ctypes.string_at(0)"),
         one("loop", "while True:\n    pass", "timed out"),
-        one("loop_that_swallows", "while True:\n    try:\n        time.sleep(1)\n    except BaseException:\n        pass",
+        one("loop_that_swallows",
+            "while True:\n    try:\n        time.sleep(1)\n    except BaseException:\n        pass",
             "timed out"),
         one("sleeps", "time.sleep(10000)", "timed out"),
         one("loop_above", "return x + start", "timed out",
             above="def endless():\n    while True:\n        pass\n\nstart = endless()\n"),
         one("forks", "while True:\n    os.fork()"),
-        one("forks_by_machine_code", "c = ctypes.CDLL(None)\nfor _ in range(40):\n    if c.fork() == 0:\n        c.setsid()\n"
+        one("forks_by_machine_code", "c = ctypes.CDLL(None)\nfor _ in range(40):\n"
+            "    if c.fork() == 0:\n        c.setsid()\n"
             "        while True:\n            c.sleep(1)\nreturn x"),
         one("leaves_a_process", "c = ctypes.CDLL(None)\nif c.fork() == 0:\n    c.setsid()\n    if c.fork() == 0:\n"
             "        while True:\n            c.sleep(1)\n    c._exit(0)\nreturn x", "wrong"),
@@ -366,24 +371,29 @@ def hostile(marker):
         one("listens", "s = socket.socket()\ntry:\n    s.bind(('127.0.0.1', 0))\nexcept OSError:\n    pass\n" + right),
         one("waits_for_input", "input('?')\nreturn x"),
         one("recurses", "return softmax(x, axis)"),
-        one("recurses_deeply", "sys.setrecursionlimit(10**9)\ndef f(n):\n    return f(n + 1) + 1\nreturn f(0)", None, ""),
+        one("recurses_deeply", "sys.setrecursionlimit(10**9)\ndef f(n):\n    return f(n + 1) + 1\nreturn f(0)",
+            None, ""),
         one("leaves_threads", "def spin():\n    while True:\n        time.sleep(0.01)\n"
             "threading.Thread(target=spin).start()\nreturn x", "wrong"),
         one("writes_outside", "open(os.path.join(os.environ['HOME'], '..', '..', '..', 'left_behind'), 'w')\nreturn x"),
-        one("evil_object", "class Evil:\n    def __getattribute__(self, name):\n        raise SystemExit\nreturn Evil()", None,
+        one("evil_object",
+            "class Evil:\n    def __getattribute__(self, name):\n        raise SystemExit\nreturn Evil()", None,
             ""),
         one("nested", "y = []\nfor _ in range(10**5):\n    y = [y]\nreturn y"),
         one("endless_generator", "return iter(int, 1)", "wrong"),
-        one("a_class_as_error", "class NotPassed(Exception):\n    def __str__(self):\n        raise SystemExit\nraise NotPassed"),
+        one("a_class_as_error",
+            "class NotPassed(Exception):\n    def __str__(self):\n        raise SystemExit\nraise NotPassed"),
     ]
 
 
 def broken():
     """Files without anything to judge."""
     for name, content, problem in [
-            ("empty", b"", "it is empty"), ("blank", b" \n", "it is empty"), ("text", b"def softmax(x): pass", "not JSON"),
+            ("empty", b"", "it is empty"), ("blank", b" \n", "it is empty"),
+            ("text", b"def softmax(x): pass", "not JSON"),
             ("cut", data(solved("01"))[:5000], "not JSON"), ("list", b"[1, 2]", "not a notebook"),
-            ("number", b"3", "not a notebook"), ("null", b"null", "not a notebook"), ("deep", b"[" * 200_000, "not JSON"),
+            ("number", b"3", "not a notebook"), ("null", b"null", "not a notebook"),
+            ("deep", b"[" * 200_000, "not JSON"),
             ("binary", bytes(range(256)) * 50, "not JSON"),
             ("no_cells", b'{"nbformat": 4, "metadata": {}, "cells": []}', "no code"),
             ("strange_cells", b'{"nbformat": 4, "cells": [3, null, {"cell_type": "code"}, '

@@ -35,7 +35,8 @@ def main(arguments=None):
                                       ("processes", "N", 16, "for each submission"),
                                       ("file-size", "MB", 20, "for each file that a submission writes"),
                                       ("disk", "MB", 100, "for all files that a submission writes")):
-        verify.add_argument(f"--{name}", type=type(default), default=default, metavar=unit, help=f"{what} (%(default)s)")
+        verify.add_argument(f"--{name}", type=type(default), default=default, metavar=unit,
+                            help=f"{what} (%(default)s)")
     verify.set_defaults(run=run_verify)
 
     export = commands.add_parser("export", help="write my_code.zip, or with --single one file that runs")

@@ -668,7 +668,7 @@ def draw(f, case):
 
 def in_common(case, drawn):
     """The first draw as it is, where nothing is dropped; else what many draws have in common."""
-    (before, rate, seed), (first, others, again) = case.args, drawn
+    (before, rate, _), (first, others, again) = case.args, drawn
     fit = all(fits(y, before) for y in (first, again, *others))
     every = np.stack([first, *others]) if fit else None
     if every is None and len({getattr(y, "shape", None) for y in (first, *others)}) > 1:

@@ -33,13 +33,13 @@ REACHES = "It reaches for the course's own answers, which are out of reach here.
 SELDOM = 60                             # as many times the seconds for an exercise, a submission takes at most
 
 
-def verify(root, paths, results, jobs=2, limits=running.Limits()):
+def verify(root, paths, results, jobs=2, limits=None):
     """Judge all submissions in files, folders and zip files. Returns their records, in order.
 
     results: a file to which each record is added as soon as it is there, and from which those are taken that are known.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))             # so that what was begun is ended
-    bench, course = Bench(root), fingerprint(root)
+    limits, bench, course = limits or running.Limits(), Bench(root), fingerprint(root)
     found = submissions.find(paths, bench.names(), LARGEST)
     known = read_records(results)
     keys = [key(submission, course, limits) for submission in found]
@@ -57,8 +57,8 @@ def verify(root, paths, results, jobs=2, limits=running.Limits()):
             file.flush()
             bar.update()
     if fingerprint(root) != course:
-        raise Tampered("THE COURSE'S OWN FILES HAVE CHANGED during the run. Do not trust its results: restore the files "
-                       f"(`git -C {root} status` names them), delete {results}, and judge strangers' files in a "
+        raise Tampered("THE COURSE'S OWN FILES HAVE CHANGED during the run. Do not trust its results: restore the "
+                       f"files (`git -C {root} status` names them), delete {results}, and judge strangers' files in a "
                        "container (INSTRUCTORS.md).")
     return records
 
@@ -204,8 +204,8 @@ def nothing(number, problem, judged=True):
 def collected(bench, number, todo, base, scratch, limits, closed):
     """What the answers `todo` give, {name: data}, and {name: why} of those that ended their process.
 
-    The others run again without those. Where it ended in an answer that was not the first, that one gets a process of its
-    own first: one before it may have broken this one.
+    The others run again without those. Where it ended in an answer that was not the first, that one is the first of the
+    next process: one before it may have broken this one.
     """
     course, home = base / number, scratch / "home"
     if not course.exists():

@@ -62,7 +62,8 @@ class Bench:
         """Write the package that chapter `number` runs with into a folder."""
         package = folder / "scratchformer_lib"
         shutil.copytree(SHIPPED / "support", package / "support", ignore=shutil.ignore_patterns("__pycache__"))
-        texts = {name: (SHIPPED / name).read_text(encoding="utf-8") for name in WHOLE} | {"course/verify/__init__.py": ""}
+        texts = {name: (SHIPPED / name).read_text(encoding="utf-8") for name in WHOLE}
+        texts["course/verify/__init__.py"] = ""
         texts |= {f"course/checks/chapter_{n}.py": text for n, text in cases(number, SHIPPED / "course/checks").items()}
         texts |= {path.relative_to(SHIPPED).as_posix(): text for path, text in self.library(number).items()}
         for name, text in texts.items():
@@ -127,7 +128,8 @@ def carve(text, wanted):
             continue
         for name in bound_names(statement):
             bound.setdefault(name, []).append((position, statement))
-        if wanted is None and isinstance(statement, ast.Assign) and ast.unparse(statement.value).startswith("Exercise("):
+        asked = isinstance(statement, ast.Assign) and ast.unparse(statement.value).startswith("Exercise(")
+        if wanted is None and asked:
             call = statement.value
             call.keywords = [keyword for keyword in call.keywords if keyword.arg == "call"]
             kept[position] = ast.unparse(statement)

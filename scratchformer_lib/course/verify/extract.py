@@ -59,7 +59,7 @@ def without_magics(text):
 
 
 def answers(cells, chapter_cells, names):
-    """{name: Answer} of the exercises `names`, from the learner's cells and those of the chapter as it is handed out."""
+    """{name: Answer} of the exercises `names`, from the learner's cells and the chapter's as they are handed out."""
     theirs, broken = statements(cells)
     ours = [Statement(s.node, s.text, -1, s.names) for s in statements(chapter_cells)[0]]
     stubs = {name: {plain(s.node) for s in ours if name in s.names} for name in names}
@@ -87,8 +87,8 @@ class Book:
         return next((s for s in reversed(known) if not is_import(s.node)), known[-1] if known else None)
 
     def meaning(self, name, cell):
-        """The statement that gives a name its meaning for a definition in a cell: the last one up to there, or the first
-        one below; functions, classes and imports before variables of the same name; or the chapter's own."""
+        """The statement that gives a name its meaning for a definition in a cell: the last one up to there, or the
+        first one below; functions, classes and imports before variables of the same name; or the chapter's own."""
         if name in self.stubs and self.attempt(name):
             return self.attempt(name)
         known = [s for s in self.theirs if name in s.names]
@@ -171,9 +171,9 @@ def reaches(text):
 def chapter_of(cells, exercises, file_number=None):
     """The number of the chapter that a notebook is of, or None.
 
-    exercises: {number: names}. file_number: what its file's name says. Trusted in this order: its `begin("NN")`, the ids
-    of its cells, the names that it defines. One name that it shares with a chapter is no sign, unless the file's name or
-    a mention of the course is another.
+    exercises: {number: names}. file_number: what its file's name says. Trusted in this order: its `begin("NN")`, the
+    ids of its cells, the names that it defines. One name that it shares with a chapter is no sign, unless the file's
+    name or a mention of the course is another.
     """
     code = "\n".join(source for _, source in cells)
     begun = [n for n in re.findall(r"^[ \t]*begin\(\s*[\"'](\d\d)[\"']", code, re.M) if n in exercises]

@@ -1,4 +1,4 @@
-"""In the process that runs a submission: collect what its answers give, and keep it from what they have no business with.
+"""In the process that runs a submission: collect what its answers give, and refuse what they have no business with.
 
 This process has no reference answers, no mistakes and no judge. What is written down here is data for another one.
 """
@@ -20,8 +20,8 @@ REFUSED = {
                                "os.forkpty", "pty.spawn", "os.startfile"},
     "stops a process": {"os.kill", "os.killpg", "signal.pthread_kill"},
 }
-WRITES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
-          "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile"}
+WRITES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
+          "os.chown", "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 state = {}
 
@@ -31,8 +31,8 @@ class Refused(PermissionError):
 
 
 def begin(chapter, results, home, closed, seconds):
-    """results: the folder for what is collected. home: the only one that may be written to. closed: folders that may not
-    be read. seconds: for each exercise."""
+    """results: the folder for what is collected. home: the only one that may be written to. closed: folders that may
+    not be read. seconds: for each exercise."""
     state.update(chapter=chapter, results=Path(results), seconds=seconds, refused=[], error=None)
     get_ipython().events.register("post_run_cell", remember)
     exercises(chapter)                  # whatever has to be imported, before the guard stands

@@ -33,7 +33,8 @@ def packed_attempt(attempt):
         error = error or Failure("TooLarge", str(large))
     except BaseException as strange:    # a class of their own, with methods that raise
         error = error or Failure(type(strange).__name__, "what it returned cannot be read")
-    return {"value": value, "error": error and [str(part)[:LONGEST] for part in (error.kind, error.message, error.line)],
+    in_parts = error and [str(part)[:LONGEST] for part in (error.kind, error.message, error.line)]
+    return {"value": value, "error": in_parts,
             "printed": attempt.printed, "changed": [str(name) for name in attempt.changed]}
 
 
@@ -70,7 +71,7 @@ def pack(value, left, depth=0):
 # ---- in -----------------------------------------------------------------------------------------------------------
 
 def unpacked(data):
-    """The Attempts in data from JSON. Raises ValueError, TypeError, KeyError or IndexError where it is something else."""
+    """The Attempts in data from JSON. Where it is something else, raises any of many errors."""
     return [Attempt(unpack(one["value"]), one["error"] and Failure(*map(str, one["error"])), str(one["printed"]),
                     tuple(map(str, one["changed"]))) for one in data]
 

@@ -35,7 +35,7 @@ def shown(text):
 
 
 def by_chapter(records):
-    """{number: Rows by name}. The same notebook twice is shown once; two of a learner's are both shown, by their files."""
+    """{number: Rows by name}. The same notebook twice is shown once; two of one learner are both shown, with files."""
     rows = {}
     for record in records:
         if record["chapter"]:
@@ -43,8 +43,9 @@ def by_chapter(records):
     found = {}
     for number in sorted(rows):
         several = Counter(learner for learner, _ in rows[number])
-        found[number] = sorted((Row(shown(f"{learner}: {Path(record['file']).name}" if several[learner] > 1 else learner),
-                                    record) for (learner, _), record in rows[number].items()), key=lambda r: r.name.lower())
+        found[number] = [Row(shown(f"{who}: {Path(record['file']).name}" if several[who] > 1 else who), record)
+                         for (who, _), record in rows[number].items()]
+        found[number].sort(key=lambda row: row.name.lower())
     return found
 
 
@@ -119,7 +120,7 @@ def wrapped(text, indent=""):
 # ---- in files -----------------------------------------------------------------------------------------------------
 
 def write_csv(path, records):
-    with open(path, "w", newline="", encoding="utf-8-sig") as file:        # the mark tells spreadsheets that it is UTF-8
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:         # spreadsheets know it by the mark
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for record in records:
@@ -181,8 +182,9 @@ def page(records, titles):
     if strange:
         body.append("<h2>Files without a verdict on any exercise</h2><table><thead><tr><th>learner</th><th>file</th>"
                     "<th>why</th></tr></thead><tbody>")
-        body += ["<tr>" + "".join(f"<td>{html.escape(shown(record[part]))}</td>" for part in ("learner", "file", "problem"))
-                 + "</tr>" for record in strange]
+        parts = ("learner", "file", "problem")
+        body += ["<tr>" + "".join(f"<td>{html.escape(shown(record[part]))}</td>" for part in parts) + "</tr>"
+                 for record in strange]
         body.append("</tbody></table>")
     return ("<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>"
             f"<title>ScratchFormer: who solved what</title><style>{STYLE}</style></head><body>" + "\n".join(body)

@@ -4,13 +4,14 @@ import json
 import re
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 MOST_FILES = 5000                       # notebooks in one zip file
 NOBODY = re.compile(r"(?i)(chapter|notebook|submission|solution|assignment|homework|week|unit|session|hw|ws|task|"
-                    r"download|upload|exercise)e?s?[\s_-]*\d*|scratchformer.*|my|copy( of)?|final|new|draft|untitled|src|"
-                    r"content|files?|late|tmp|\W*\d?\d?\W*")
+                    r"download|upload|exercise)e?s?[\s_-]*\d*|scratchformer.*|my|copy( of)?|final|new|draft|untitled|"
+                    r"src|content|files?|late|tmp|\W*\d?\d?\W*")
 ENDINGS = re.compile(r"(?i)(?<=.)[\s_-]+(\d+|late|assignsubmission|onlinetext|file|)$")      # as platforms append
 
 
@@ -36,7 +37,7 @@ class Submission:
                 raise Unreadable("it is not an ordinary file")
             with self.path.open("rb") as file:
                 return inside(file, self.inner, limit)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, KeyError) as error:
+        except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, zlib.error) as error:
             raise Unreadable(f"it cannot be read: {error}") from None
 
 
@@ -97,8 +98,8 @@ def in_file(path, inner, folders, label, chapters, limit):
 
 
 def learner(folders, name, chapters):
-    """Whose a file is: what its name has in front of the chapter's; or the nearest folder that is called after somebody;
-    or what comes behind the chapter's name; or its name."""
+    """Whose a file is: what its name has in front of the chapter's; or the nearest folder that is called after
+    somebody; or what comes behind the chapter's name; or its name."""
     stem = re.sub(r"(?i)(\s*\(\d+\)|[-_ ]copy\d*|-\d+)+$", "", name.rpartition(".")[0] or name)
     match = None
     for number, title in chapters.items():
