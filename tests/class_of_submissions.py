@@ -242,18 +242,24 @@ class WithoutReference(ast.NodeTransformer):
     def visit_Name(self, node):
         return ast.copy_location(ast.Name(f"right_{node.id}", node.ctx), node) if node.id in self.names else node
 
+    def visit_FunctionDef(self, node):
+        node.name = f"right_{node.name}" if node.name in self.names else node.name
+        return self.generic_visit(node)
+
+    visit_ClassDef = visit_FunctionDef
+
 
 def mistakes(number):
     """Notebooks that together make every mistake that is a definition of its own in the module of checks."""
     module = inspect.getmodule(next(iter(checks.exercises(number).values())).inputs)
     text = inspect.getsource(module).replace("from ...", "from scratchformer_lib.")
+    text = text.replace("from ..exercise", "from scratchformer_lib.course.exercise")
     own = {name: solutions(number)[name] for name in checks.exercises(number)}
     rename = WithoutReference(own)
     rights = [NAMED]
     for name, source in own.items():
         tree = rename.visit(ast.parse(source))
-        definition = next(node for node in tree.body if getattr(node, "name", "") == name)
-        definition.name = f"right_{name}"
+        definition = next(node for node in tree.body if getattr(node, "name", "") == f"right_{name}")
         definition.decorator_list.insert(0, ast.parse(f"named({name!r})").body[0].value)
         rights.append(ast.unparse(tree))
     helpers = ast.unparse(rename.visit(ast.parse(text)))

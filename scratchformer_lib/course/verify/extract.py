@@ -88,14 +88,17 @@ class Book:
 
     def meaning(self, name, cell):
         """The statement that gives a name its meaning for a definition in a cell: the last one up to there, or the
-        first one below; functions, classes and imports before variables of the same name; or the chapter's own."""
+        first one below; functions, classes and imports before variables of the same name; or the chapter's own. A
+        variable that something is called for has to stand above: whoever forgets an argument must not be given the
+        result of some later cell that happens to have its name."""
         if name in self.stubs and self.attempt(name):
             return self.attempt(name)
         known = [s for s in self.theirs if name in s.names]
         known = [s for s in known if is_definition(s.node) or is_import(s.node)] or known
-        above = [s for s in known if s.cell <= cell]
-        return above[-1] if above else known[0] if known else next((s for s in reversed(self.ours) if name in s.names),
-                                                                   None)
+        above, below = ([s for s in known if (s.cell <= cell) == side] for side in (True, False))
+        ours = [s for s in self.ours if name in s.names]
+        fitting = [*reversed(above), *filter(needs_nothing, [*below, *reversed(ours)])]
+        return fitting[0] if fitting else None
 
     def with_needs(self, wanted):
         """A statement's text, after those of all that it needs."""
@@ -135,6 +138,11 @@ def not_python(name, broken):
             line = dict(enumerate(text.split("\n"), 1)).get(number, "").strip()
             return Answer(failure=Failure(type(error).__name__, getattr(error, "msg", "") or str(error), line))
     return Answer()
+
+
+def needs_nothing(statement):
+    node = statement.node
+    return is_definition(node) or is_import(node) or not any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def is_import(node):
