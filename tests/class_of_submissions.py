@@ -332,17 +332,16 @@ def hostile(marker):
             "for name in list(sys.modules):\n    if name.startswith('scratchformer'):\n        del sys.modules[name]\n"
             "from scratchformer_lib.softmax import softmax as s\nreturn s(x, axis)", "crashed", reaches),
         one("patches_numpy", "np.array_equal = np.allclose = lambda *a, **k: True\nnp.asarray = lambda *a: x\nreturn x",
-            "wrong", others=None),
-        one("patches_builtins", "builtins.isinstance = lambda *a: True\nbuiltins.abs = lambda x: 0\nreturn x", None, "",
-            others=None),
+            "wrong"),
+        one("patches_builtins", "builtins.isinstance = lambda *a: True\nbuiltins.abs = lambda x: 0\nreturn x", None,
+            ""),
         one("patches_the_collector", "for name, m in list(sys.modules.items()):\n"
             "    if name.endswith('course.exercise'):\n        m.compare = lambda *a: None\n"
-            "        m.attempt = lambda *a: m.Attempt(value=1.0)\nreturn x", None, "",
-            others=None),
+            "        m.attempt = lambda *a: m.Attempt(value=1.0)\nreturn x", None, ""),
         one("patches_code", "softmax.__code__ = (lambda x, axis=-1: x).__code__\nreturn x", "wrong"),
         one("writes_results", "for name in ('softmax', 'surprise'):\n"
             "    open(os.path.join(os.environ['HOME'], 'results', name + '.json'), 'w').write('[]')\n"
-            "json.dump = lambda value, file: file.write('[]')\nreturn x", "crashed", others=None),
+            "json.dump = lambda value, file: file.write('[]')\nreturn x", "crashed"),
         one("tampers", f"with open({str(marker)!r}, 'a') as file:\n    file.write('x')\nreturn x"),
         one("tampers_and_is_right", f"try:\n    open({str(marker)!r}, 'a')\nexcept OSError:\n    pass\n{right}"),
         one("deletes", f"os.remove({str(ROOT / 'README.md')!r})\nreturn x"),

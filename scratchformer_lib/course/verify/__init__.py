@@ -231,8 +231,9 @@ def collected(bench, number, todo, base, scratch, limits, closed):
         culprit = running.run(notebook, scratch, order, limits)
         for name in order:
             data = read_result(home / "results" / f"{name}.json", limits)
-            if data is not None:
-                given[name] = data
+            if data is None:
+                break                   # they come in order: a later one was not written by the collector
+            given[name] = data
         if not culprit:
             break
         if order[0] in culprit:

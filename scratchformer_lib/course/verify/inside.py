@@ -4,6 +4,7 @@ This process has no reference answers, no mistakes and no judge. What is written
 """
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,7 +24,9 @@ REFUSED = {
 WRITES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
           "os.chown", "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+COMMON = re.compile(r"builtins|math|json|os|numpy(\.(linalg|random))?|scratchformer_\w+\..*")     # to all answers
 state = {}
+leave = os._exit
 
 
 class Refused(PermissionError):
@@ -36,6 +39,9 @@ def begin(chapter, results, home, closed, seconds):
     state.update(chapter=chapter, results=Path(results), seconds=seconds, refused=[], error=None)
     get_ipython().events.register("post_run_cell", remember)
     exercises(chapter)                  # whatever has to be imported, before the guard stands
+    state["modules"] = {name: (module, dict(vars(module))) for name, module in sys.modules.items()
+                        if COMMON.fullmatch(name) and module is not None}
+    del state["modules"]["builtins"][1]["input"]            # the kernel makes a new one for every cell
     (Path(results) / "ready").write_text(str(os.getpid()))
     sys.addaudithook(guard(os.path.realpath(home), [os.path.realpath(path) for path in closed], state["refused"]))
 
@@ -88,3 +94,11 @@ def collect(name):
     with open(target.with_suffix(".part"), "w", encoding="utf-8") as file:
         json.dump(packed(done), file)
     os.replace(target.with_suffix(".part"), target)
+    if patched():
+        leave(0)                        # the other answers get a process that is as it should be
+
+
+def patched():
+    """Has an answer replaced something in a module that others use, too?"""
+    return any(sys.modules.get(name) is not module or vars(module).get(key, module) is not value
+               for name, (module, before) in state["modules"].items() for key, value in before.items())

@@ -147,8 +147,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; } p {
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--faint);
   text-align: left; vertical-align: top; } thead th { font-size: .85rem; color: var(--muted); font-weight: 600; }
-tbody tr:hover { background: var(--row); } tbody th { font-weight: 600; overflow-wrap: anywhere; }
-td.count { text-align: right; } .muted, small { color: var(--muted); } td { overflow-wrap: anywhere; }
+tbody tr:hover { background: var(--row); } tbody th { font-weight: 600; min-width: 9rem; max-width: 18rem; }
+th, td { overflow-wrap: break-word; }
+td.count { text-align: right; } .muted, small { color: var(--muted); }
 .chip { white-space: nowrap; font-weight: 600; }
 .passed { color: var(--passed); } .wrong { color: var(--wrong); } .crashed { color: var(--crashed); }
 .not-attempted { color: var(--not-attempted); font-weight: 400; } .timed-out { color: var(--timed-out); }

@@ -87,10 +87,11 @@ def run(notebook, scratch, names, limits):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "nbval.plugin", "-p", "no:cacheprovider", "--nbval-lax",
                "--nbval-current-env", f"--nbval-cell-timeout={3 * limits.seconds + 10:.0f}",
                f"--rootdir={scratch}", str(notebook)]
+    threads = limit_of_threads(limits)
     with open(scratch / "pytest.txt", "wb") as output:
         process = subprocess.Popen(command, cwd=scratch / "home", env=environment(scratch), stdin=subprocess.DEVNULL,
                                    stdout=output, stderr=output, start_new_session=True,
-                                   preexec_fn=(lambda: limit(limits, len(names))) if resource else None)
+                                   preexec_fn=(lambda: limit(limits, len(names), threads)) if resource else None)
     try:
         why = watch(process, scratch, names, limits)
     finally:
@@ -99,7 +100,16 @@ def run(notebook, scratch, names, limits):
     return {left[0]: why} if left and why else {}
 
 
-def limit(limits, n_exercises):
+def limit_of_threads(limits):
+    """How many threads this user may have in all; None for root, whose are not limited."""
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        return None
+    mine = [p.info["num_threads"] or 1 for p in psutil.process_iter(["uids", "num_threads"])
+            if p.info["uids"] and p.info["uids"].real == os.getuid()]
+    return sum(mine) + 16 * limits.processes                # those of others that start meanwhile included
+
+
+def limit(limits, n_exercises, threads):
     """Called in the new process, before anything else."""
     def at_most(what, value):
         hard = resource.getrlimit(what)[1]
@@ -111,6 +121,8 @@ def limit(limits, n_exercises):
     at_most(resource.RLIMIT_CPU, int(n_exercises * 2 * limits.seconds + STARTING))
     if sys.platform.startswith("linux"):
         at_most(resource.RLIMIT_AS, limits.memory * 10**6 + 10**9)             # what is reserved, and mostly not used
+    if threads:
+        at_most(resource.RLIMIT_NPROC, threads)
     os.nice(1)
 
 
