@@ -342,6 +342,9 @@ def hostile(marker):
         one("writes_results", "for name in ('softmax', 'surprise'):\n"
             "    open(os.path.join(os.environ['HOME'], 'results', name + '.json'), 'w').write('[]')\n"
             "json.dump = lambda value, file: file.write('[]')\nreturn x", "crashed"),
+        one("results_that_block", "folder = os.path.join(os.environ['HOME'], 'results')\n"
+            "os.mkdir(os.path.join(folder, 'softmax.json'))\nos.mkfifo(os.path.join(folder, 'log_softmax.json'))\n"
+            "os._exit(0)"),
         one("tampers", f"with open({str(marker)!r}, 'a') as file:\n    file.write('x')\nreturn x"),
         one("tampers_and_is_right", f"try:\n    open({str(marker)!r}, 'a')\nexcept OSError:\n    pass\n{right}"),
         one("deletes", f"os.remove({str(ROOT / 'README.md')!r})\nreturn x"),
@@ -409,7 +412,7 @@ def broken():
             ("other_course", data(nbformat.v4.new_notebook(cells=[new("import torch\ndef softmax(x):\n    return x")])),
              "not a chapter")]:
         yield Expected(f"broken/{name}.ipynb", content, problem=problem)
-    yield Expected("broken/no.zip", b"PK nothing", problem="no zip file")
+    yield Expected("broken/no.zip", b"PK nothing", problem="cannot be unpacked")
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("01_softmax.ipynb", "w") as member:
         for _ in range(300):

@@ -122,6 +122,8 @@ def run_verify(options):
         records = verify.verify(root, options.paths, options.results, options.jobs, limits)
     except verify.Tampered as error:
         sys.exit(f"scratchformer verify: {error}")
+    except KeyboardInterrupt:
+        sys.exit("scratchformer verify: stopped. The same command goes on where this one ended.")
     if not records:
         sys.exit(f"scratchformer verify: no notebooks in {', '.join(options.paths)}")
     titles = verify.titles(root)

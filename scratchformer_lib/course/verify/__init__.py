@@ -5,6 +5,7 @@ by nbval in a process that has no answers of the course (bench, running, inside)
 data (plain) and is judged here. So nothing that a submission prints, raises or patches can make a verdict.
 """
 import copy
+import hashlib
 import json
 import multiprocessing
 import shutil
@@ -26,11 +27,10 @@ from . import extract, plain, running, submissions
 from .bench import OUT_OF_REACH, Bench
 
 TIMED_OUT = "timed out"
-OUTCOMES = [PASSED, "wrong", CRASHED, NOT_ATTEMPTED, TIMED_OUT]
 LARGEST = 200 * 10**6                   # bytes of a file that is read at all
 ROOM = 2 * 10**9                        # bytes of memory for reading and judging one
 REACHES = "It reaches for the course's own answers, which are out of reach here."
-SELDOM = 60                             # as many times the seconds for an exercise, a submission takes at most
+PATIENCE = 60                           # a submission gets as many times the seconds of an exercise
 
 
 def verify(root, paths, results, jobs=2, limits=None):
@@ -45,7 +45,7 @@ def verify(root, paths, results, jobs=2, limits=None):
     keys = [key(submission, course, limits) for submission in found]
     records = [known.get(k) and {**known[k], **whose(s)} for k, s in zip(keys, found, strict=True)]
     todo = [i for i, record in enumerate(records) if record is None]
-    patience = SELDOM * (limits.seconds + 5)
+    patience = PATIENCE * (limits.seconds + 5)
     with tempfile.TemporaryDirectory(prefix="scratchformer_desk_", ignore_cleanup_errors=True) as base, \
             open(results, "a", encoding="utf-8") as file, tqdm(total=len(found), initial=len(found) - len(todo),
                                                                unit=" notebooks", disable=None) as bar:
@@ -80,26 +80,26 @@ def fingerprint(root):
     """A hash of all that verdicts depend on."""
     files = [p for folder in ("scratchformer_lib", "solutions") for p in sorted((root / folder).rglob("*"))
              if p.suffix in (".py", ".npz", ".ipynb")]
-    return digest(*[f"{p}\0{p.read_bytes().hex()}" for p in files])
+    return digest(*[f"{p} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in files])
 
 
 def key(submission, course, limits):
     """What a verdict depends on: the bytes of the file, the course, the limits."""
     try:
-        data = submission.read(LARGEST).hex()
+        data = hashlib.sha256(submission.read(LARGEST)).hexdigest()
     except submissions.Unreadable as why:
         data = str(why)
     return digest(data, course, repr(astuple(limits)))
 
 
 def read_records(path):
-    """{key: record} of a results file; a last line that was cut off does not count."""
+    """{key: record} of a results file; one that was cut off or could not be judged does not count."""
     known = {}
     if Path(path).exists():
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             try:
                 record = json.loads(line)
-                known[record["key"]] = record
+                known |= {record["key"]: record} if record["judged"] else {}
             except (ValueError, KeyError, TypeError):
                 pass
     return known
@@ -161,8 +161,7 @@ def end(process):
 def work(connection, bench, submission, base, i, limits, closed):
     """One submission, from its file to its record."""
     if running.resource and sys.platform.startswith("linux"):
-        size = psutil.Process().memory_info().vms + ROOM
-        running.resource.setrlimit(running.resource.RLIMIT_AS, (size, running.resource.RLIM_INFINITY))
+        running.at_most(running.resource.RLIMIT_AS, psutil.Process().memory_info().vms + ROOM)
     running.adopt_orphans()
     scratch = base / f"submission-{i}"
     try:
@@ -229,25 +228,17 @@ def collected(bench, number, todo, base, scratch, limits, closed):
             package=str(scratch / "course/scratchformer_lib"), results=str(home / "results"), seconds=limits.seconds)))
         order = [name for name in bench.chapters[number].exercises if name in left]
         culprit = running.run(notebook, scratch, order, limits)
+        got = {}
         for name in order:
-            data = read_result(home / "results" / f"{name}.json", limits)
+            data = running.read(home / "results" / f"{name}.json", limits.file * 10**6)
             if data is None:
                 break                   # they come in order: a later one was not written by the collector
-            given[name] = data
-        if not culprit:
-            break
-        if order[0] in culprit:
-            ended |= culprit
+            got[name] = data
+        given |= got
+        if not got:
+            ended[order[0]] = culprit.get(order[0], "it gave no result")
         left = {name: text for name, text in left.items() if name not in given and name not in ended}
     return given, ended
-
-
-def read_result(path, limits):
-    try:
-        with path.open("rb") as file:
-            return file.read(limits.file * 10**6 + 1)
-    except OSError:
-        return None
 
 
 def judged(asked, answer, data, why):

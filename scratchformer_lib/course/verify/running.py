@@ -2,6 +2,7 @@
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -111,11 +112,6 @@ def limit_of_threads(limits):
 
 def limit(limits, n_exercises, threads):
     """Called in the new process, before anything else."""
-    def at_most(what, value):
-        hard = resource.getrlimit(what)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, value))
-
     at_most(resource.RLIMIT_CORE, 0)
     at_most(resource.RLIMIT_FSIZE, limits.file * 10**6)
     at_most(resource.RLIMIT_CPU, int(n_exercises * 2 * limits.seconds + STARTING))
@@ -124,6 +120,12 @@ def limit(limits, n_exercises, threads):
     if threads:
         at_most(resource.RLIMIT_NPROC, threads)
     os.nice(1)
+
+
+def at_most(what, value):
+    hard = resource.getrlimit(what)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (value, value))
 
 
 def watch(process, scratch, names, limits):
@@ -135,8 +137,9 @@ def watch(process, scratch, names, limits):
             done, began = count, now
         if done == len(names):
             return ""
-        if kernel is None and (results / "ready").exists():
-            kernel, began = int((results / "ready").read_text() or 0) or None, now
+        ready = kernel is None and read(results / "ready", 20)
+        if ready and ready.isdigit():
+            kernel, began = int(ready), now
         if process.poll() is not None:
             return "its process ended" if kernel else "no kernel started"
         if now - began > (2 * limits.seconds + 5 if kernel else STARTING):
@@ -147,6 +150,20 @@ def watch(process, scratch, names, limits):
             if problem:
                 return problem
         time.sleep(0.02)
+
+
+def read(path, limit):
+    """The bytes of a file that a submission may have replaced by anything; None if it is no ordinary file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+                             | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read(limit + 1)
 
 
 def beyond(limits, kernel, scratch):

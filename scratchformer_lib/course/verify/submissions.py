@@ -88,11 +88,12 @@ def in_file(path, inner, folders, label, chapters, limit):
     try:
         data = io.BytesIO(Submission("", label, path, inner).read(limit)) if inner else path
         with zipfile.ZipFile(data) as archive:
-            names = [n for n in archive.namelist() if wanted(PurePosixPath(n)) and not n.endswith("/")]
-        if len(names) > MOST_FILES or (inner and len(inner) > 1):
-            raise Unreadable("there are too many files in it, or zip files in zip files")
+            infos = [i for i in archive.infolist() if wanted(PurePosixPath(i.filename)) and not i.is_dir()]
+        names = [info.filename for info in infos]
+        if len(names) > MOST_FILES or sum(info.file_size for info in infos) > 20 * limit or len(inner) > 1:
+            raise Unreadable("there is too much in it, or zip files in zip files")
     except (Unreadable, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
-        return [Submission(learner(folders, name, chapters), label, path, inner, f"it is no zip file: {error}")]
+        return [Submission(learner(folders, name, chapters), label, path, inner, f"it cannot be unpacked: {error}")]
     return [submission for n in names for submission in in_file(
         path, (*inner, n), [*folders, *PurePosixPath(n).parts[:-1]], f"{label}/{n}", chapters, limit)]
 
