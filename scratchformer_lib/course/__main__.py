@@ -1,4 +1,4 @@
-"""The command line: scratchformer lab | build | export | reset."""
+"""The command line: scratchformer lab | build | verify | export | reset."""
 import argparse
 import datetime
 import os
@@ -10,7 +10,7 @@ from . import reference
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="scratchformer", description="A Transformer in NumPy, chapter by chapter.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="lab | build | export | reset")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="lab | build | verify | export | reset")
 
     lab = commands.add_parser("lab", help="open JupyterLab on chapter 00; further options go to JupyterLab")
     lab.set_defaults(run=run_lab)
@@ -21,6 +21,23 @@ def main(arguments=None):
     build.add_argument("--force", action="store_true", help="execute notebooks that are up to date, too")
     build.add_argument("--new", nargs=2, metavar=("NN", "NAME"), help="start a chapter from the smallest one there is")
     build.set_defaults(run=run_build)
+
+    verify = commands.add_parser("verify", help="judge submitted notebooks; INSTRUCTORS.md says more")
+    verify.add_argument("paths", nargs="+", metavar="PATH", help="notebooks, folders, zip files")
+    verify.add_argument("--csv", metavar="FILE", help="write a line for each learner and exercise")
+    verify.add_argument("--html", metavar="FILE", help="write the report as one page")
+    verify.add_argument("--results", metavar="FILE", default="verify_results.jsonl",
+                        help="where results are kept as they come; a rerun skips what is in it (%(default)s)")
+    verify.add_argument("--strict", action="store_true", help="exit 1 unless every exercise of every file is passed")
+    verify.add_argument("--jobs", type=int, default=2, metavar="N", help="submissions judged at a time (%(default)s)")
+    for name, unit, default, what in (("timeout", "SECONDS", 10.0, "for each exercise"),
+                                      ("memory", "MB", 1024, "of memory for each submission"),
+                                      ("processes", "N", 16, "for each submission"),
+                                      ("file-size", "MB", 20, "for each file that a submission writes"),
+                                      ("disk", "MB", 100, "for all files that a submission writes")):
+        verify.add_argument(f"--{name}", type=type(default), default=default, metavar=unit,
+                            help=f"{what} (%(default)s)")
+    verify.set_defaults(run=run_verify)
 
     export = commands.add_parser("export", help="write my_code.zip, or with --single one file that runs")
     export.add_argument("--single", action="store_true", help="write my_transformer.py")
@@ -85,6 +102,41 @@ def run_build(options):
     except author.BuildError as error:
         print(f"scratchformer build: {error}", file=sys.stderr)
         return 1
+
+
+def run_verify(options):
+    root = checkout()
+    try:
+        from . import verify
+        from .verify import report, running
+    except ModuleNotFoundError as error:
+        sys.exit(f"scratchformer verify: {error.name} is missing in this Python ({sys.executable}); install the course "
+                 'with: python -m pip install -e ".[course]"')
+    missing = [path for path in options.paths if not os.path.exists(path)]
+    if missing:
+        sys.exit(f"scratchformer verify: there is no {missing[0]}")
+    for what in running.what_is_missing():
+        print(f"On this platform {what}.", file=sys.stderr)
+    limits = running.Limits(options.timeout, options.memory, options.processes, options.file_size, options.disk)
+    try:
+        records = verify.verify(root, options.paths, options.results, options.jobs, limits)
+    except verify.Tampered as error:
+        sys.exit(f"scratchformer verify: {error}")
+    except KeyboardInterrupt:
+        sys.exit("scratchformer verify: stopped. The same command goes on where this one ended.")
+    if not records:
+        sys.exit(f"scratchformer verify: no notebooks in {', '.join(options.paths)}")
+    titles = verify.titles(root)
+    print(report.table(records, titles))
+    if options.csv:
+        report.write_csv(options.csv, records)
+    if options.html:
+        report.write_html(options.html, records, titles)
+    if not all(record["judged"] for record in records):
+        return 2
+    passed = all(record["exercises"] and all(result["outcome"] == "passed" for result in record["exercises"].values())
+                 for record in records)
+    return 1 if options.strict and not passed else 0
 
 
 def run_export(options):

@@ -1628,12 +1628,11 @@ def misshapen(case, matrices):
     return None
 
 
-def call_head(f, case):
+def attended(case, matrices):
     """What attention makes of the sentence with these matrices; where their shapes are wrong, the matrices.
 
     In float16, so that heads that do the same count as alike, whichever matrix has the sharpness.
     """
-    matrices = f(*case.args, **case.options)
     if misshapen(case, matrices):
         return {"matrices": matrices}
     output, weights = self_attention(words_and_positions(*case.args), *matrices)
@@ -1673,7 +1672,7 @@ def judge_head(case, result):
     return None
 
 
-PREVIOUS_WORD_HEAD = Exercise(previous_word_head, previous_word_head_inputs, call=call_head, judge=judge_head)
+PREVIOUS_WORD_HEAD = Exercise(previous_word_head, previous_word_head_inputs, judge=judge_head, seen=attended)
 
 
 def head(d_word, d_position, on_queries=None, on_keys=None, on_values=None):

@@ -658,16 +658,22 @@ def dropout_inputs():
 
 
 def draw(f, case):
-    """What f makes of x: as it is, where nothing is dropped; else what many draws have in common."""
+    """What f makes of x: by one generator, by others, and by the first one again."""
     x, rate, seed = case.args
     before = x.copy()
     first = f(x, rate, generator(seed))
     others = [f(before.copy(), rate, generator(seed, i)) for i in range(1, 20 if x.size < 100 else 4)]
-    again = f(before.copy(), rate, generator(seed))
-    every = np.stack([first, *others]) if all(fits(y, x) for y in (first, again, *others)) else None
+    return first, others, f(before.copy(), rate, generator(seed))
+
+
+def in_common(case, drawn):
+    """The first draw as it is, where nothing is dropped; else what many draws have in common."""
+    (before, rate, _), (first, others, again) = case.args, drawn
+    fit = all(fits(y, before) for y in (first, again, *others))
+    every = np.stack([first, *others]) if fit else None
     if every is None and len({getattr(y, "shape", None) for y in (first, *others)}) > 1:
         seen = Draws(shape="another in every draw")
-        seen.difference = compare(before, next(y for y in (first, *others) if not fits(y, x)), case.axes)
+        seen.difference = compare(before, next(y for y in (first, *others) if not fits(y, before)), case.axes)
         return seen
     if every is None or (is_identity(case) and np.all(every == every[0])):
         return first
@@ -752,7 +758,7 @@ def judge_draws(case, seen):
     return None
 
 
-DROPOUT = Exercise(dropout, dropout_inputs, call=draw, judge=judge_draws)
+DROPOUT = Exercise(dropout, dropout_inputs, call=draw, judge=judge_draws, seen=in_common)
 
 ONE_COIN = ("One throw decides for everything. Each number has a chance of its own: draw as many as x has, "
             "`rng.random(x.shape)`.")
@@ -1238,16 +1244,19 @@ def block_inputs():
 
 
 def run_block(f, case):
-    """f's x, with its record if one was given. Where attention alone adds something: what its numbers come back times,
-    which is the same however the reader's own dropout draws."""
+    """f's x, with its record if one was given."""
     options = dict(case.options)
     if "rng" in options:
         options["rng"] = generator(options["rng"])
     if "record" in options:
         options["record"] = {}
     y = f(*case.args, **options)
-    if "record" in options:
-        return {"x": y, "record": options["record"]}
+    return {"x": y, "record": options["record"]} if "record" in options else y
+
+
+def seen_in_block(case, y):
+    """Where attention alone adds something: what its numbers come back times, which is the same however the reader's
+    own dropout draws."""
     if case.title == ONLY_ATTENTION and fits(y, case.args[0]):
         x = case.args[0]
         added = transformer_block(*case.args, pre_norm=True) - x
@@ -1267,7 +1276,8 @@ def judge_block(case, output):
     return None
 
 
-TRANSFORMER_BLOCK = Exercise(transformer_block, block_inputs, call=run_block, judge=judge_block)
+TRANSFORMER_BLOCK = Exercise(transformer_block, block_inputs, call=run_block, judge=judge_block,
+                             seen=seen_in_block)
 
 
 def with_parts(lines):

@@ -77,12 +77,11 @@ def misshapen(case, shapes):
     return None
 
 
-def follow(f, case):
+def followed(case, matrices):
     """What becomes of the rows in three layers of this head; where the shapes of its matrices are wrong, the shapes.
 
     In float16, so that heads that do the same count as alike, whichever matrix has the sharpness.
     """
-    matrices = f(*case.args, **case.options)
     if isinstance(matrices, dict):
         shapes = {str(k): W.shape if isinstance(W, np.ndarray) else describe(W) for k, W in matrices.items()}
     else:
@@ -145,7 +144,7 @@ def judge_even(case, before, asks):
     return Difference(text, expected, asks.astype(float).round(3) + 0.0, off) if off.any() else None
 
 
-HOP = Exercise(hop, hop_inputs, call=follow, judge=judge_hops)
+HOP = Exercise(hop, hop_inputs, judge=judge_hops, seen=followed)
 
 NAMES_OF_FOUR = ("The caller writes `**hop(n)`, so the result has to be a dict, with the four names as keys: "
                  "`{\"W_Q\": W_Q, \"W_K\": W_K, \"W_V\": W_V, \"W_O\": W_O}`.")

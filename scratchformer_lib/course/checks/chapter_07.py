@@ -369,14 +369,20 @@ class Times(dict):
 
 
 def run_layer(f, case):
-    """f's x, with its record if one was given. Where f trains: what the numbers that parts add come back times; or, if
-    it is wrong without dropout already, its x without."""
+    """f's x, with its record if one was given. Where f trains: its x without dropout, and with it."""
     if "rng" not in case.options:
         return run_encoder(f, case)
-    x = f(*case.args, pre_norm=case.options["pre_norm"])
+    return f(*case.args, pre_norm=case.options["pre_norm"]), run_encoder(f, case)
+
+
+def seen_in_layer(case, output):
+    """Where f trains: what the numbers that parts add come back times; or, if it is wrong without dropout already, its
+    x without."""
+    if "rng" not in case.options:
+        return output
+    x, y = output
     if compare(without_dropout(case.options["pre_norm"]), x) is not None:
         return x
-    y = run_encoder(f, case)
     if not fits(y, x):
         return y
     by_part = dict(zip(CALLED, times_added(y, case), strict=True))
@@ -420,7 +426,8 @@ def judge_layer(case, output):
     return None
 
 
-DECODER_LAYER = Exercise(decoder_layer, decoder_layer_inputs, call=run_layer, judge=judge_layer)
+DECODER_LAYER = Exercise(decoder_layer, decoder_layer_inputs, call=run_layer, judge=judge_layer,
+                         seen=seen_in_layer)
 
 PARTS = (("look", "norm_1"), ("read", "norm_2"), ("think", "norm_3"))
 CALLED = ("self-attention", "cross-attention", "the feed-forward")

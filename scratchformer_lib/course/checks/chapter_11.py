@@ -18,12 +18,11 @@ from .chapter_09 import gathered, gathered_once, turned
 
 
 def leaks_alike(reference):
-    """A call to which answers that are right but for float64 look alike, in whatever order they round."""
-    def call(f, case):
-        got = f(*case.args, **case.options)
+    """A look at answers to which those that are right but for float64 are alike, in whatever order they round."""
+    def seen(case, got):
         small = any(getattr(x, "dtype", None) == np.float32 for x in case.args)
         return without_noise(got, reference(*case.args, **case.options)) if small else got
-    return call
+    return seen
 
 
 def without_noise(got, right):
@@ -64,7 +63,7 @@ def linear_gradient_inputs():
     ]
 
 
-LINEAR_GRADIENT = Exercise(linear_gradient, linear_gradient_inputs, call=leaks_alike(linear_gradient))
+LINEAR_GRADIENT = Exercise(linear_gradient, linear_gradient_inputs, seen=leaks_alike(linear_gradient))
 wrong_linear = mistakes_in_steps(
     LINEAR_GRADIENT, lambda dy, y, x, W, b=None: SimpleNamespace(dy=dy, y=y, x=x, W=W, b=b), {
         "rows": lambda g: rows_of(g.x),
@@ -309,7 +308,7 @@ def softmax_gradient_inputs():
     ]
 
 
-SOFTMAX_GRADIENT = Exercise(softmax_gradient, softmax_gradient_inputs, call=leaks_alike(softmax_gradient))
+SOFTMAX_GRADIENT = Exercise(softmax_gradient, softmax_gradient_inputs, seen=leaks_alike(softmax_gradient))
 wrong_softmax = mistakes_in_steps(
     SOFTMAX_GRADIENT, lambda dy, y, x, axis=-1: SimpleNamespace(dy=dy, y=y, x=x, axis=axis), {
         "product": lambda g: g.dy * g.y,
@@ -546,7 +545,7 @@ def cross_entropy_gradient_inputs():
 
 
 CROSS_ENTROPY_GRADIENT = Exercise(cross_entropy_gradient, cross_entropy_gradient_inputs,
-                                  call=leaks_alike(cross_entropy_gradient))
+                                  seen=leaks_alike(cross_entropy_gradient))
 
 
 def one_hot(logits, targets):
@@ -903,7 +902,7 @@ def layer_norm_gradient_inputs():
     ]
 
 
-LAYER_NORM_GRADIENT = Exercise(layer_norm_gradient, layer_norm_gradient_inputs, call=leaks_alike(layer_norm_gradient))
+LAYER_NORM_GRADIENT = Exercise(layer_norm_gradient, layer_norm_gradient_inputs, seen=leaks_alike(layer_norm_gradient))
 
 
 def mean_last(x):
@@ -1255,7 +1254,7 @@ def embed_gradient_inputs():
     ]
 
 
-EMBED_GRADIENT = Exercise(embed_gradient, embed_gradient_inputs, call=leaks_alike(embed_gradient))
+EMBED_GRADIENT = Exercise(embed_gradient, embed_gradient_inputs, seen=leaks_alike(embed_gradient))
 wrong_embed = mistakes_in_steps(
     EMBED_GRADIENT, lambda dy, y, ids, table: SimpleNamespace(dy=dy, y=y, ids=ids, table=table), {
         "flat": lambda g: np.ravel(g.ids),
