@@ -189,15 +189,15 @@ def test_plain_nbval_fails_a_notebook_with_one_check_that_does_not(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", submitted.BENCH.exercises())
-def test_every_mistake_is_recognized_from_another_process(number, tmp_path):
-    """All mistakes, alternatives and references of a chapter run on the cases of its bench, in one process."""
+def test_mistakes_are_recognized_from_another_process(number, tmp_path):
+    """References, alternatives and each tenth mistake run on the cases of a chapter's bench, in one process."""
     submitted.BENCH.set_up(number, tmp_path / "bench")
     done = subprocess.run([sys.executable, "-c", ALL_ANSWERS, number, str(ROOT / "scratchformer_lib")], cwd=tmp_path,
                           env={**os.environ, "PYTHONPATH": str(tmp_path / "bench")}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     given = json.loads((tmp_path / "given.json").read_text())
     for name, asked in checks.exercises(number).items():
-        wanted = [sentence for _, sentence in asked.mistakes] + [None] * (len(asked.alternatives) + 1)
+        wanted = [sentence for _, sentence in asked.mistakes[::10]] + [None] * (len(asked.alternatives) + 1)
         for data, sentence in zip(given[name], wanted, strict=True):
             found = verify.judged(asked, extract.Answer("x"), data, None)
             if sentence is None:
@@ -218,7 +218,7 @@ spec.loader.exec_module(sys.modules["whole"])
 whole = importlib.import_module("whole.course.checks").exercises(number)
 given = {}
 for name, asked in checks.exercises(number).items():
-    answers = [f for f, _ in whole[name].mistakes] + whole[name].alternatives + [whole[name].reference]
+    answers = [f for f, _ in whole[name].mistakes[::10]] + whole[name].alternatives + [whole[name].reference]
     given[name] = [json.dumps(packed(attempts(asked, f))) for f in answers]
 pathlib.Path("given.json").write_text(json.dumps(given))
 """
