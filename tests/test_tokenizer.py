@@ -16,6 +16,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratchformer_lib.course.checks import chapter_13
 from scratchformer_lib.support import bpe
 from scratchformer_lib.support.bpe import apply_merges_to_long, gpt2_characters, split_chunks
 from scratchformer_lib.tokenizer import (
@@ -506,3 +507,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
 def test_bad_input_is_named(tokenizer, call, says):
     with pytest.raises(ValueError, match=says):
         call(tokenizer)
+
+
+def test_the_merges_that_the_checks_of_apply_merges_use_are_those_that_are_learned():
+    assert chapter_13.MORE == learn_merges(count_chunks(chapter_13.SHELLS), 20)

@@ -985,7 +985,8 @@ def by_recursion_over_the_rest(chunks, n_merges):
 # ---- apply_merges -------------------------------------------------------------------------------------------------
 
 BATHE = {(b"h", b"e"): 0, (b"a", b"t"): 1, (b"t", b"he"): 2}
-MORE = learn_merges(count_chunks(SHELLS), 20)
+MORE = [tuple(token.encode() for token in pair.split("+")) for pair in          # what SHELLS teaches
+        " +s,h+e, s+e, s+he,l+l,ll+s, +t, se+a, she+lls,r+e, se+lls, t+he".split(",")]
 
 
 def apply_merges_inputs():
