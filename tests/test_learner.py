@@ -447,6 +447,7 @@ def softmax(x, axis=-1):
     assert "apply_along_axis" in saved(whole_course, "softmax")
 
 
+@pytest.mark.slow
 def test_from_chapter_09_on_the_courses_function_stands_in_where_training_would_take_too_long(whole_course):
     row_by_row = """
 def softmax(x, axis=-1):
@@ -499,6 +500,7 @@ print("fast", sum(taken), "of", len(taken), "called", len(np.called), hasattr(gp
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, name, dropped, per_token", [
     ("01", "softmax", True, 3), ("05", "layer_norm", True, 5), ("12", "attend_with_cache", True, 2),
     ("12", "top_k", False, 0)])
@@ -688,6 +690,7 @@ def test_chapter_08_runs_on_the_learners_own_functions_of_01_to_07(solved_course
     assert the_library_says(course) in printed
 
 
+@pytest.mark.slow
 def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solved_course, tmp_path):
     course = tmp_path / "course"
     shutil.copytree(solved_course[0], course)
@@ -715,6 +718,7 @@ def test_one_file_of_all_the_learners_functions_holds_the_same_transformer(solve
     assert ran.stderr.startswith("it does not know 'a'; it knows: the cat sat on mat ran fast dog")
 
 
+@pytest.mark.slow
 def test_the_tokenizer_runs_on_the_learners_own_functions(whole_course):
     solved = solve(whole_course, "13")
     text = """
